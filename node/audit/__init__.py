@@ -1,0 +1,1 @@
+"""The audit trail: hash chain, tree, checkpoints. Imports no other island."""

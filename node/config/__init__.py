@@ -1,0 +1,1 @@
+"""What the operator and the PACS administrator write: schema, load, check, describe."""

@@ -1,0 +1,1 @@
+"""The seal: payload format, keys. Imports no other island."""

@@ -1,0 +1,1 @@
+"""DICOM: associations, objects, pixels, identity. Imports no other island."""

@@ -1,0 +1,1 @@
+"""The mark: reversible tiles, logo, quality. Imports no other island."""

@@ -1,0 +1,1 @@
+"""The spool: blobs and rows. Imports no other island."""
