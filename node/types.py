@@ -16,6 +16,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+ROUTING_KEYWORDS = frozenset(
+    {
+        "BitsStored",
+        "BodyPartExamined",
+        "BurnedInAnnotation",
+        "Columns",
+        "ImageType",
+        "Laterality",
+        "LossyImageCompression",
+        "Manufacturer",
+        "ManufacturerModelName",
+        "Modality",
+        "NumberOfFrames",
+        "PhotometricInterpretation",
+        "Rows",
+        "SOPClassUID",
+        "StationName",
+        "TransferSyntaxUID",
+    }
+)
+"""The DICOM keywords that a route may match on, and the only keys of
+:attr:`Instance.attributes`. None of them says who the patient is."""
+
+
 class Action(Enum):
     """What a route does with an instance."""
 
