@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from node.types import (
         Decision,
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 class Incoming(Protocol):
-    """A blob being written. Leaving the ``with`` block uncommitted removes it."""
+    """A blob being written. Leaving the ``with`` block uncommitted removes it.
+
+    Write the row inside the ``with`` block: until it is left, a committed blob
+    cannot be deleted, so that no row can come to stand without its blob.
+    """
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes.
@@ -41,9 +45,10 @@ class Incoming(Protocol):
         """Make the blob visible and return its SHA-256 in hex.
 
         When this returns and ``durable`` is true, bytes and name survive
-        power loss. Committing bytes that are there already is no error.
+        power loss. Committing bytes that are there already is no error and
+        mends them where they were damaged.
 
-        :raises SpoolFullError: the disk refuses; nothing is visible.
+        :raises SpoolFullError: the disk refuses; nothing partial is visible.
         """
         ...
 
@@ -77,8 +82,17 @@ class BlobStore(Protocol):
         """
         ...
 
-    def delete(self, sha256: str) -> None:
-        """Remove a blob; one that is not there is no error."""
+    def delete(self, sha256: str, *, unless: Callable[[], bool] | None = None) -> bool:
+        """Remove a blob; one that is not there is no error.
+
+        :param unless: asked while nobody can commit the same blob; when it
+            says true the blob stays.
+        :returns: whether the blob is gone now.
+        """
+        ...
+
+    def free(self) -> int:
+        """Return how many bytes may be written before the reserve is reached."""
         ...
 
     def walk(self) -> Iterator[tuple[str, float]]:
@@ -104,18 +118,25 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class EntryClaim:
-    """A spool entry on lease. ``token`` fences: a later claim has a higher one."""
+    """A spool entry on lease.
+
+    :param token: fences: a later claim of the same row has a higher one.
+    :param crashes: how many claims in a row, before this one, ended without a
+        word or by an unforeseen error.
+    """
 
     entry: SpoolEntry
     token: int
+    crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryClaim:
-    """A delivery on lease."""
+    """A delivery on lease; ``token`` and ``crashes`` as in :class:`EntryClaim`."""
 
     delivery: Delivery
     token: int
+    crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +155,20 @@ class Stats:
 class Ledger(Protocol):
     """The rows. Every method is one transaction, durable when it returns.
 
-    Times are seconds since the epoch and come from the ledger's own clock.
-    ``events`` are appended to the audit outbox in the same transaction.
+    Times are seconds since the epoch and come from the ledger's own clock. No
+    delay and no lease reaches further ahead than an hour, so that a clock that
+    jumps cannot strand a row. Events are appended to the audit outbox in the
+    same transaction as the change that they tell of.
     """
 
     def accept(self, instance: Instance, decision: Decision, event: Event) -> Accepted:
         """Record an instance whose blob is durable, with one delivery per destination.
 
         Idempotent: the same UID with the same bytes adds nothing but the
-        event. Action HOLD (or no route) makes it HELD.
+        event. The same UID with other bytes is kept beside the first and
+        PARKED, reason ``conflict``. An entry that a person discarded counts
+        for neither. Action HOLD (or no route) makes it HELD. ``entry`` and
+        ``kind`` are added to the facts of the event.
 
         :raises SpoolFullError: the database refuses; nothing is recorded.
         """
@@ -152,7 +178,8 @@ class Ledger(Protocol):
         """Lease RECEIVED entries that are due, highest priority and oldest first.
 
         ``attempts`` is raised and committed before the claim returns, so that
-        a crash counts.
+        a crash counts. A row whose last claim crashed is claimed alone, so
+        that its neighbours do not share the blame.
         """
         ...
 
@@ -172,9 +199,12 @@ class Ledger(Protocol):
         """
         ...
 
-    def retry_entry(self, claim: EntryClaim, delay: float, reason: str, event: Event) -> None:
+    def retry_entry(
+        self, claim: EntryClaim, delay: float, reason: str, event: Event, *, crash: bool = False
+    ) -> None:
         """Give an entry back, due in ``delay`` seconds.
 
+        :param crash: count it as a crash, as if the worker had died.
         :raises StaleClaimError: the lease was lost.
         """
         ...
@@ -195,13 +225,18 @@ class Ledger(Protocol):
     def settle(self, claim: DeliveryClaim, state: DeliveryState, reason: str, event: Event) -> None:
         """End a delivery as SENT, VERIFIED or PARKED; the last one ends its entry.
 
+        The entry is DONE then, or PARKED if one of its deliveries is.
+
         :raises StaleClaimError: the lease was lost.
         """
         ...
 
-    def retry_delivery(self, claim: DeliveryClaim, delay: float, reason: str, event: Event) -> None:
+    def retry_delivery(
+        self, claim: DeliveryClaim, delay: float, reason: str, event: Event, *, crash: bool = False
+    ) -> None:
         """Give a delivery back, due in ``delay`` seconds.
 
+        :param crash: count it as a crash, as if the worker had died.
         :raises StaleClaimError: the lease was lost.
         """
         ...
@@ -213,6 +248,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def release(self, claims: Sequence[EntryClaim | DeliveryClaim]) -> None:
+        """Give back what was not begun; it counts as no attempt. Lost ones are passed over."""
+        ...
+
     def release_expired(self) -> int:
         """Give back what dead workers held; return how many rows."""
         ...
@@ -222,17 +261,38 @@ class Ledger(Protocol):
         ...
 
     def hold(self, entry: int, reason: str, event: Event) -> None:
-        """Stop an entry and its unsent deliveries until :meth:`requeue`.
+        """Stop an entry and its unsent deliveries as HELD until :meth:`requeue`.
 
         :raises KeyError: there is no such entry.
+        :raises UsageError: it has ended.
+        """
+        ...
+
+    def park(self, entry: int, reason: str, event: Event) -> None:
+        """Stop an entry as :meth:`hold` does, but PARKED: something is wrong with it.
+
+        :raises KeyError: there is no such entry.
+        :raises UsageError: it has ended.
+        """
+        ...
+
+    def remake(self, entry: int, event: Event) -> None:
+        """Seal a READY entry again, since the object to send is gone or damaged.
+
+        :raises KeyError: there is no such entry.
+        :raises UsageError: it is not READY.
         """
         ...
 
     def requeue(self, entry: int, decision: Decision | None, event: Event) -> None:
-        """Start a HELD or PARKED entry, or its PARKED deliveries, again from zero attempts.
+        """Start an entry and its PARKED deliveries again, from zero attempts and at once.
 
-        :param decision: a new decision for an entry that had no route, else None.
+        An entry whose object to send exists goes on with sending it.
+
+        :param decision: a new decision, which takes the place of the old one
+            and of all that is unsent; None to go on with the old one.
         :raises KeyError: there is no such entry.
+        :raises UsageError: it has ended, or it has no action but to be held.
         """
         ...
 
@@ -240,6 +300,7 @@ class Ledger(Protocol):
         """Mark an entry DISCARDED; its blobs become garbage after retention.
 
         :raises KeyError: there is no such entry.
+        :raises UsageError: it has ended.
         """
         ...
 
@@ -269,8 +330,23 @@ class Ledger(Protocol):
         """Return DONE and DISCARDED entries that ended before a time."""
         ...
 
-    def forget(self, entry: int) -> None:
-        """Delete a DONE or DISCARDED entry's rows (its blobs are deleted after this)."""
+    def forget(self, entry: int, event: Event) -> None:
+        """Delete a DONE or DISCARDED entry's rows; its blobs become :meth:`garbage`.
+
+        :raises KeyError: there is no such entry.
+        :raises UsageError: it has not ended.
+        """
+        ...
+
+    def garbage(self, *, limit: int) -> list[str]:
+        """Return blobs that a row named and names no more, the oldest first.
+
+        Another row may name one by now: ask :meth:`references`.
+        """
+        ...
+
+    def cleared(self, blobs: Sequence[str]) -> None:
+        """Strike blobs off the :meth:`garbage`: they are deleted, or in use again."""
         ...
 
     def references(self, sha256: str) -> int:
