@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
@@ -48,7 +48,7 @@ def _plain(value: Any) -> Any:
     return _plain(str(value))
 
 
-def configure(stage: str, *, level: str = "info", stream: IO[str] | None = None) -> None:
+def configure(stage: str, *, level: str = "info", stream: TextIO | None = None) -> None:
     """Send structlog's events as JSON lines to ``stream`` (stderr by default).
 
     Libraries that log on their own (pydicom, pynetdicom) quote the values that
