@@ -1,0 +1,210 @@
+"""Read a configuration directory: ``node.toml`` and ``routes.d/*.toml``.
+
+Promises to report every mistake at once, and never to return a configuration
+that has one. Reads only; creates nothing.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from node.config.references import Found, mistakes_between
+from node.config.schema import (
+    PRIORITIES,
+    Config,
+    DestinationTable,
+    NodeSettings,
+    RouteTable,
+    RouteTest,
+    SourceTable,
+    TestTable,
+    TlsFiles,
+    TlsTable,
+    table,
+)
+from node.config.values import MistakeError, name, nearest
+from node.errors import ConfigError
+from node.types import Action, Destination, Route, Source, Unsealable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T = TypeVar("T")
+
+MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
+WRITABLE_BY_ALL = 0o002
+HINT = "see docs/configure.md, or 'nodectl check' after each change"
+
+
+def load(directory: Path) -> Config:
+    """Return the configuration in a directory.
+
+    :raises ConfigError: with every mistake found, each as ``file: key path: what``.
+    """
+    directory = directory.absolute()
+    found = Found(directory)
+    main = directory / "node.toml"
+    if not main.is_file():
+        raise ConfigError(
+            [f"node.toml: there is no such file in {directory}"],
+            hint=f"'nodectl init {directory}' writes a configuration there",
+        )
+    _read_file(main, ("node", "source", "destination", "tls"), found)
+    for path in sorted((directory / "routes.d").glob("*.toml")):
+        _read_file(path, ("source", "destination", "tls", "route", "test"), found)
+    if found.node is None:
+        found.node = _node(table(NodeSettings)({}), directory)
+    found.mistakes += mistakes_between(found)
+    if found.mistakes:
+        raise ConfigError(found.mistakes, hint=HINT)
+    return Config(
+        node=found.node,
+        sources=found.sources,
+        destinations=found.destinations,
+        routes=tuple(route for _place, route in found.routes),
+        tests=tuple(found.tests),
+        tls=found.tls,
+        directory=directory,
+    )
+
+
+def _read_file(path: Path, allowed: tuple[str, ...], found: Found) -> None:
+    file = str(path.relative_to(found.directory))
+    document = _parse(path, file, found)
+    for key, value in document.items():
+        if key not in allowed:
+            found.mistakes.append(f"{file}: {key}: {_misplaced(key, allowed)}")
+        elif key == "node":
+            settings = _table(NodeSettings, value, f"{file}: node", found)
+            found.node = settings and _node(settings, found.directory)
+        elif key in ("route", "test"):
+            _read_list(key, value, file, found)
+        else:
+            _read_named(key, value, file, found)
+
+
+def _parse(path: Path, file: str, found: Found) -> dict[str, Any]:
+    try:
+        if path.stat().st_mode & WRITABLE_BY_ALL:
+            found.mistakes.append(f"{file}: everyone on this machine may write it (chmod o-w)")
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_FILE + 1)
+        if len(raw) > MAX_FILE:
+            found.mistakes.append(f"{file}: is longer than {MAX_FILE} bytes")
+            return {}
+        return tomllib.loads(raw.decode("utf-8"))
+    except OSError as error:
+        found.mistakes.append(f"{file}: cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        found.mistakes.append(f"{file}: is not UTF-8 (byte {error.start})")
+    except tomllib.TOMLDecodeError as error:
+        found.mistakes.append(f"{file}: syntax: {_lowered(str(error))}")
+    except RecursionError:
+        found.mistakes.append(f"{file}: syntax: tables or lists are nested too deep")
+    return {}
+
+
+def _read_named(kind: str, value: object, file: str, found: Found) -> None:
+    if not isinstance(value, dict):
+        found.mistakes.append(f"{file}: {kind}: must be tables such as [{kind}.NAME]")
+        return
+    for own, raw in value.items():
+        place = f"{file}: {kind}.{own}"
+        try:
+            name(own)
+        except MistakeError as error:
+            found.mistakes.append(f"{file}: {kind}.{own!r}: the name {error}")
+            continue
+        earlier = found.places.setdefault((kind, own), place)
+        if earlier != place:
+            found.mistakes.append(f"{place}: stands in {earlier.split(':')[0]}, too")
+            continue
+        if kind == "source" and (source := _table(SourceTable, raw, place, found)):
+            found.sources[own] = Source(own, source.aet, source.addresses, source.tls_name)
+        elif kind == "destination" and (peer := _table(DestinationTable, raw, place, found)):
+            found.destinations[own] = Destination(
+                own,
+                peer.aet,
+                peer.host,
+                peer.port,
+                tls=peer.tls,
+                give_up_after=peer.give_up_after,
+                associations=peer.associations,
+                enabled=peer.enabled,
+            )
+        elif kind == "tls" and (tls := _table(TlsTable, raw, place, found)):
+            base = found.directory
+            found.tls[own] = TlsFiles(
+                own, base / tls.ca, base / tls.certificate, base / tls.key, tls.mutual
+            )
+
+
+def _read_list(kind: str, value: object, file: str, found: Found) -> None:
+    if not isinstance(value, list):
+        found.mistakes.append(f"{file}: {kind}: must be a list of tables, each begun by [[{kind}]]")
+        return
+    for number, raw in enumerate(value, start=1):
+        place = f"{file}: {kind}[{number}]"
+        if kind == "route":
+            _read_route(raw, place, file, found)
+        elif test := _table(TestTable, raw, place, found):
+            expect = test.expect
+            action = None if expect.action is None else Action(expect.action)
+            found.tests.append(RouteTest(place, test.given, expect.route, action, expect.to))
+
+
+def _read_route(raw: object, place: str, file: str, found: Found) -> None:
+    own = raw.get("name") if isinstance(raw, dict) else None
+    if isinstance(own, str) and own:
+        place = f"{file}: route.{own}"
+        if ("route", own) in found.places:
+            earlier = found.places["route", own].split(":")[0]
+            found.mistakes.append(f"{place}.name: a route in {earlier} has this name, too")
+        found.places["route", own] = place
+    route = _table(RouteTable, raw, place, found)
+    if route is None:
+        return
+    action = Action(route.action)
+    sends = action in (Action.SEAL, Action.RELAY)
+    if sends and not route.to:
+        found.mistakes.append(f"{place}.to: is missing; {action.value} needs destinations")
+    noun = Route(
+        name=route.name,
+        match=route.match,
+        action=action,
+        to=(route.to or ()) if sends else (),
+        unsealable=Unsealable(route.unsealable),
+        identity=route.identity,
+        uid=route.uid,
+        logo="" if route.logo is None else str(found.directory / route.logo),
+        lossy=route.lossy,
+        priority=PRIORITIES[route.priority],
+    )
+    found.routes.append((place, noun))
+
+
+def _table(kind: type[T], raw: object, place: str, found: Found) -> T | None:
+    try:
+        return table(kind)(raw)  # type: ignore[no-any-return]
+    except MistakeError as error:
+        for key, what in error.found:
+            found.mistakes.append(f"{place}.{key}: {what}" if key else f"{place}: {what}")
+        return None
+
+
+def _node(settings: NodeSettings, directory: Path) -> NodeSettings:
+    return replace(settings, state=directory / settings.state, keys=directory / settings.keys)
+
+
+def _misplaced(key: str, allowed: tuple[str, ...]) -> str:
+    if key == "node":
+        return "belongs into node.toml"
+    if key in ("route", "test"):
+        return f"belongs into a file of routes.d, such as routes.d/10-{key}s.toml"
+    return f"unknown key{nearest(key, allowed)}"
+
+
+def _lowered(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,133 @@
+"""What must hold between the tables of a configuration, and between it and the disk."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from node.config.values import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from node.config.schema import NodeSettings, RouteTest, TlsFiles
+    from node.types import Destination, Route, Source
+
+PNG = b"\x89PNG\r\n\x1a\n"
+MAX_LOGO = 1 << 20  # bytes
+WILD = frozenset("*?")
+
+
+@dataclass
+class Found:
+    """Everything read so far, and the mistakes in it.
+
+    :param places: where each table stands, by (kind, name): those with
+        mistakes, too, so that a mistake in a table makes no second one where
+        the table is named.
+    """
+
+    directory: Path
+    mistakes: list[str] = field(default_factory=list)
+    places: dict[tuple[str, str], str] = field(default_factory=dict)
+    node: NodeSettings | None = None
+    sources: dict[str, Source] = field(default_factory=dict)
+    destinations: dict[str, Destination] = field(default_factory=dict)
+    tls: dict[str, TlsFiles] = field(default_factory=dict)
+    routes: list[tuple[str, Route]] = field(default_factory=list)
+    tests: list[RouteTest] = field(default_factory=list)
+
+
+def mistakes_between(found: Found) -> Iterator[str]:
+    """Yield every mistake that no single table shows."""
+    if found.node is not None:
+        yield from _about_node(found, found.node)
+    yield from _about_sources(found)
+    for peer in found.destinations.values():
+        yield from _unknown(found, "tls", (peer.tls,), f"{_place(found, peer)}.tls")
+    for files in found.tls.values():
+        yield from _about_tls(found, files)
+    for place, route in found.routes:
+        yield from _unknown(found, "destination", route.to, f"{place}.to")
+        yield from _about_match(found, place, route)
+        yield from _about_logo(place, route)
+    for test in found.tests:
+        given, place = test.given.get("source", ()), test.place
+        yield from _unknown(found, "source", given, f"{place}.given.source")
+        yield from _unknown(found, "route", (test.route or "",), f"{place}.expect.route")
+        yield from _unknown(found, "destination", test.to or (), f"{place}.expect.to")
+        if (test.route, test.action, test.to) == (None, None, None):
+            yield f"{place}.expect: expects nothing; name a route, an action or destinations"
+
+
+def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:
+    yield from _unknown(found, "tls", (node.tls,), "node.toml: node.tls")
+    if node.port == node.fetch_port:
+        yield "node.toml: node.fetch_port: is the port that modalities send to"
+    if not node.tls:
+        for source in found.sources.values():
+            if source.tls_name:
+                yield f"{_place(found, source)}.tls_name: needs node.tls, which is empty"
+
+
+def _about_sources(found: Found) -> Iterator[str]:
+    for one, other in combinations(found.sources.values(), 2):
+        if one.aet == other.aet and _overlap(one.addresses, other.addresses):
+            yield (
+                f"{_place(found, other)}: cannot be told from source.{one.name}: "
+                f"the same AE title and addresses that overlap"
+            )
+
+
+def _about_tls(found: Found, files: TlsFiles) -> Iterator[str]:
+    place = found.places["tls", files.name]
+    for key in ("ca", "certificate", "key"):
+        path: Path = getattr(files, key)
+        if not path.is_file():
+            yield f"{place}.{key}: there is no such file"
+        elif key == "key" and path.stat().st_mode & 0o007:
+            yield f"{place}.key: everyone on this machine may read it (chmod 0400)"
+
+
+def _about_match(found: Found, place: str, route: Route) -> Iterator[str]:
+    plain = [name for name in route.match.get("source", ()) if not WILD & set(name)]
+    yield from _unknown(found, "source", plain, f"{place}.match.source")
+
+
+def _about_logo(place: str, route: Route) -> Iterator[str]:
+    if not route.logo:
+        return
+    try:
+        with open(route.logo, "rb") as stream:  # noqa: PTH123 - Route.logo is text
+            start = stream.read(MAX_LOGO + 1)
+    except OSError as error:
+        yield f"{place}.logo: cannot be read: {error.strerror}"
+        return
+    if not start.startswith(PNG):
+        yield f"{place}.logo: is no PNG"
+    elif len(start) > MAX_LOGO:
+        yield f"{place}.logo: is longer than {MAX_LOGO} bytes"
+
+
+def _unknown(
+    found: Found, kind: str, names: tuple[str, ...] | list[str], place: str
+) -> Iterator[str]:
+    known = [own for other, own in found.places if other == kind]
+    for name in names:
+        if name and name not in known:
+            yield f'{place}: there is no {kind} "{name}"{nearest(name, known)}'
+
+
+def _place(found: Found, noun: Source | Destination) -> str:
+    kind = type(noun).__name__.lower()
+    return found.places[kind, noun.name]
+
+
+def _overlap(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    pairs = [
+        (ipaddress.ip_network(one), ipaddress.ip_network(two)) for one in some for two in others
+    ]
+    return any(one.version == two.version and one.overlaps(two) for one, two in pairs)

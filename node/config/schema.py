@@ -1,0 +1,293 @@
+"""What a configuration may say: every option with its reader, its default and one line on it.
+
+The classes whose names end in ``Table`` mirror TOML tables; the loader turns
+them into the nouns of :mod:`node.types`. The manual and the commented example
+files are generated from the very same lines.
+"""
+
+# ruff: noqa: FBT003, RUF009 - option() declares a field, as dataclasses.field() does
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from node.config import values as read
+from node.config.values import MistakeError, nearest
+from node.types import Action, Destination, Route, Source, Unsealable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from node.config.values import Reader
+
+T = TypeVar("T")
+
+PRIORITIES = {"routine": 0, "high": 1, "stat": 2}
+ACTIONS = tuple(action.value for action in Action)
+
+
+def option(reader: Reader, default: object, doc: str, *, example: object = None) -> Any:
+    """Declare an option; its default is written as in the file, None means absent."""
+    return field(
+        default_factory=lambda: None if default is None else reader(default),
+        metadata={"read": reader, "default": default, "doc": doc, "example": example},
+    )
+
+
+def needed(reader: Reader, example: object, doc: str) -> Any:
+    """Declare an option that has no default."""
+    return field(metadata={"read": reader, "default": None, "doc": doc, "example": example})
+
+
+def table(kind: type[T]) -> Reader:
+    """Return a reader of a whole TOML table; it reports every mistake in it at once."""
+
+    def read_table(value: object) -> T:
+        if not isinstance(value, dict):
+            raise MistakeError("must be a table")
+        known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+        found = [(key, f"unknown key{nearest(key, known)}") for key in value if key not in known]
+        values = {}
+        for key, item in known.items():
+            if key in value:
+                try:
+                    values[key] = item.metadata["read"](value[key])
+                except MistakeError as error:
+                    found += [(f"{key}.{sub}" if sub else key, what) for sub, what in error.found]
+            elif item.default_factory is MISSING:
+                found.append((key, "is missing"))
+        if found:
+            raise MistakeError(*found)
+        return kind(**values)
+
+    return read_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """``[node.timeouts]``: how long the node waits for a peer, in seconds."""
+
+    handshake: float = option(
+        read.duration("1s", "10m"), "10s", "to finish a TLS handshake and ask for an association"
+    )
+    acse: float = option(
+        read.duration("1s", "10m"), "30s", "to answer an association or release request"
+    )
+    dimse: float = option(read.duration("1s", "1h"), "60s", "to answer a C-STORE, C-ECHO or C-FIND")
+    network: float = option(read.duration("1s", "1h"), "60s", "to send the next bytes or command")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """``[node]``: the node itself. Times are in seconds, sizes in bytes, paths absolute."""
+
+    aet: str = option(read.ae_title, "SEALNODE", "AE title that modalities send to")
+    host: str = option(
+        read.host, "127.0.0.1", 'address to listen on; "0.0.0.0" or "::" listens on all of them'
+    )
+    port: int = option(read.integer(1, 65535), 11112, "TCP port to listen on")
+    tls: str = option(
+        read.optional_name, "", "name of the [tls.*] table to listen with; empty means without TLS"
+    )
+    state: Path = option(read.path, "state", "folder of the spool, the ledger and the audit log")
+    keys: Path = option(read.path, "keys", "folder of the keys; readable by the node's user alone")
+    reserve: int = option(
+        read.size("0B", "1024TiB"),
+        "1GiB",
+        "free disk space below which the node asks senders to wait",
+    )
+    max_object_size: int = option(
+        read.size("1MiB", "64GiB"), "4GiB", "largest object that is accepted"
+    )
+    max_pdu: int = option(read.size("4KiB", "1MiB"), "128KiB", "largest PDU that the node receives")
+    max_associations: int = option(
+        read.integer(1, 10000), 100, "associations open at once, over all peers"
+    )
+    associations_per_address: int = option(
+        read.integer(1, 10000), 20, "associations open at once from one address"
+    )
+    unknown_sop_classes: bool = option(
+        read.flag, False, "accept storage of SOP classes that this version does not know"
+    )
+    receivers: int = option(read.integer(1, 64), 1, "receiver processes; they share the port")
+    processors: int = option(
+        read.integer(0, 256), 0, "processes that seal; 0 means one for each processor core"
+    )
+    lease: float = option(
+        read.duration("10s", "1d"),
+        "5m",
+        "work that shows no life for so long is given to another worker",
+    )
+    poll: float = option(
+        read.duration("10ms", "1m"), "500ms", "how often an idle worker looks for work"
+    )
+    retention: float = option(
+        read.duration("0s", "3650d"),
+        "1d",
+        "how long an object stays in the spool after its last delivery",
+    )
+    fetch_aet: str = option(
+        read.ae_title, "SEALNODE", "AE title under which the node fetches objects back with C-MOVE"
+    )
+    fetch_port: int = option(
+        read.integer(1, 65535), 11113, "TCP port on which C-MOVE results arrive"
+    )
+    log_level: str = option(
+        read.choice("debug", "info", "warning", "error"),
+        "info",
+        "least severe event that is logged",
+    )
+    timeouts: Timeouts = option(table(Timeouts), {}, "how long the node waits for a peer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTable:
+    """``[source.NAME]``: a modality that may send to the node. All others are refused."""
+
+    aet: str = needed(read.ae_title, "CT1", "its AE title")
+    addresses: tuple[str, ...] = needed(
+        read.some(read.network), ["10.0.1.0/24"], "addresses or networks that it sends from"
+    )
+    tls_name: str = option(
+        read.optional_name, "", "name that its certificate must carry; needs a node with TLS"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationTable:
+    """``[destination.NAME]``: a PACS that the node sends to."""
+
+    aet: str = needed(read.ae_title, "PACS1", "its AE title")
+    host: str = needed(read.host, "pacs.example.org", "its host name or address")
+    port: int = needed(read.integer(1, 65535), 104, "its TCP port")
+    tls: str = option(
+        read.optional_name, "", "name of the [tls.*] table to connect with; empty means without TLS"
+    )
+    give_up_after: float = option(
+        read.duration("1m", "3650d"), "7d", "park a delivery that has not succeeded for so long"
+    )
+    associations: int = option(read.integer(1, 64), 1, "associations open to it at once")
+    enabled: bool = option(read.flag, True, "false lets its deliveries wait")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsTable:
+    """``[tls.NAME]``: certificates, as PEM files. Keys are files, never values."""
+
+    ca: Path = needed(read.path, "tls/hospital-ca.pem", "certificates that sign those of the peers")
+    certificate: Path = needed(read.path, "tls/node.pem", "the node's certificate, with its chain")
+    key: Path = needed(read.path, "tls/node.key", "the key of that certificate, without passphrase")
+    mutual: bool = option(read.flag, True, "ask peers that connect for a certificate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteTable:
+    """``[[route]]``: what happens to which objects. The first route that matches wins."""
+
+    name: str = needed(read.name, "ct", "name in logs, in the queue and in tests")
+    match: dict[str, tuple[str, ...]] = option(
+        read.facts,
+        {},
+        "every key must match one of its values; * and ? stand for any text and any character",
+        example={"source": ["ct1"], "Modality": ["CT", "PT"]},
+    )
+    action: str = needed(read.choice(*ACTIONS), "seal", "seal, relay (unprotected), hold or refuse")
+    to: tuple[str, ...] | None = option(
+        read.some(read.name), None, "destinations; needed by seal and relay", example=["pacs-main"]
+    )
+    unsealable: str = option(
+        read.choice(*(rule.value for rule in Unsealable)),
+        "hold",
+        "what cannot be marked without loss: hold, relay (unprotected), refuse or header",
+    )
+    identity: str = option(
+        read.choice("keep", later=("pseudonym",)), "keep", "the patient module in the object sent"
+    )
+    uid: str = option(
+        read.choice("keep", later=("derive",)), "keep", "the SOP Instance UID of the object sent"
+    )
+    logo: Path | None = option(
+        read.path, None, "PNG of the hospital's logo, sealed into the picture", example="logo.png"
+    )
+    lossy: str = option(
+        read.choice("refuse", "decode"),
+        "refuse",
+        "objects compressed with loss: refuse to mark, or decode and store without further loss",
+    )
+    priority: str = option(
+        read.choice(*PRIORITIES), "routine", "routine, high or stat; higher ones leave first"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectTable:
+    """``expect`` of a ``[[test]]``; at least one key."""
+
+    route: str | None = option(
+        read.optional_name,
+        None,
+        'the route that must win; "" means that none matches',
+        example="ct",
+    )
+    action: str | None = option(
+        read.choice(*ACTIONS), None, "what must be done with it", example="seal"
+    )
+    to: tuple[str, ...] | None = option(
+        read.some(read.name), None, "the destinations that it must go to", example=["pacs-main"]
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestTable:
+    """``[[test]]``: an object that is supposed to arrive, and what must happen to it."""
+
+    given: dict[str, tuple[str, ...]] = needed(
+        read.given, {"source": "ct1", "Modality": "CT"}, "its source and its DICOM attributes"
+    )
+    expect: ExpectTable = needed(
+        table(ExpectTable),
+        {"route": "ct", "to": ["pacs-main"]},
+        "the route, action and destinations",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """One ``[tls.*]``, its paths absolute and its files there."""
+
+    name: str
+    ca: Path
+    certificate: Path
+    key: Path
+    mutual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTest:
+    """One ``[[test]]``; None in an expectation means that anything will do.
+
+    :param place: file and key path, for whoever reads that it failed.
+    """
+
+    place: str
+    given: dict[str, tuple[str, ...]]
+    route: str | None
+    action: Action | None
+    to: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration without mistakes.
+
+    :param directory: where it was read from; absolute.
+    """
+
+    node: NodeSettings
+    sources: dict[str, Source]
+    destinations: dict[str, Destination]
+    routes: tuple[Route, ...]
+    tests: tuple[RouteTest, ...]
+    tls: dict[str, TlsFiles]
+    directory: Path
