@@ -7,7 +7,7 @@ that has one. Reads only; creates nothing.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from node.config.references import Found, mistakes_between
@@ -15,6 +15,7 @@ from node.config.schema import (
     PRIORITIES,
     Config,
     DestinationTable,
+    ExpectTable,
     NodeSettings,
     RouteTable,
     RouteTest,
@@ -187,11 +188,30 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
 
 def _table(kind: type[T], raw: object, place: str, found: Found) -> T | None:
     try:
-        return table(kind)(raw)  # type: ignore[no-any-return]
+        read: T = table(kind)(raw)
     except MistakeError as error:
         for key, what in error.found:
             found.mistakes.append(f"{place}.{key}: {what}" if key else f"{place}: {what}")
+        _note_names(kind, error.sound, place, found)
         return None
+    _note_names(kind, _values(read), place, found)
+    return read
+
+
+def _values(read: Any) -> dict[str, Any]:
+    return {item.name: getattr(read, item.name) for item in fields(read)}
+
+
+def _note_names(kind: Any, values: dict[str, Any], place: str, found: Found) -> None:
+    for item in fields(kind):
+        value, below = values.get(item.name), f"{place}.{item.name}"
+        if item.name in ("match", "given"):
+            found.names.append((f"{below}.source", "source", (value or {}).get("source", ())))
+        elif item.metadata["names"] and value:
+            names = (value,) if isinstance(value, str) else value
+            found.names.append((below, item.metadata["names"], names))
+        elif isinstance(value, ExpectTable):
+            _note_names(ExpectTable, _values(value), below, found)
 
 
 def _node(settings: NodeSettings, directory: Path) -> NodeSettings:

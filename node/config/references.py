@@ -28,11 +28,13 @@ class Found:
     :param places: where each table stands, by (kind, name): those with
         mistakes, too, so that a mistake in a table makes no second one where
         the table is named.
+    :param names: every naming of a table: (where, kind of table, names).
     """
 
     directory: Path
     mistakes: list[str] = field(default_factory=list)
     places: dict[tuple[str, str], str] = field(default_factory=dict)
+    names: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     node: NodeSettings | None = None
     sources: dict[str, Source] = field(default_factory=dict)
     destinations: dict[str, Destination] = field(default_factory=dict)
@@ -43,28 +45,24 @@ class Found:
 
 def mistakes_between(found: Found) -> Iterator[str]:
     """Yield every mistake that no single table shows."""
+    for place, kind, names in found.names:
+        known = [own for other, own in found.places if other == kind]
+        for name in names:
+            if name not in known and not WILD & set(name):
+                yield f'{place}: there is no {kind} "{name}"{nearest(name, known)}'
     if found.node is not None:
         yield from _about_node(found, found.node)
     yield from _about_sources(found)
-    for peer in found.destinations.values():
-        yield from _unknown(found, "tls", (peer.tls,), f"{_place(found, peer)}.tls")
     for files in found.tls.values():
         yield from _about_tls(found, files)
     for place, route in found.routes:
-        yield from _unknown(found, "destination", route.to, f"{place}.to")
-        yield from _about_match(found, place, route)
         yield from _about_logo(place, route)
     for test in found.tests:
-        given, place = test.given.get("source", ()), test.place
-        yield from _unknown(found, "source", given, f"{place}.given.source")
-        yield from _unknown(found, "route", (test.route or "",), f"{place}.expect.route")
-        yield from _unknown(found, "destination", test.to or (), f"{place}.expect.to")
         if (test.route, test.action, test.to) == (None, None, None):
-            yield f"{place}.expect: expects nothing; name a route, an action or destinations"
+            yield f"{test.place}.expect: expects nothing; name a route, an action or destinations"
 
 
 def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:
-    yield from _unknown(found, "tls", (node.tls,), "node.toml: node.tls")
     if node.port == node.fetch_port:
         yield "node.toml: node.fetch_port: is the port that modalities send to"
     if not node.tls:
@@ -92,11 +90,6 @@ def _about_tls(found: Found, files: TlsFiles) -> Iterator[str]:
             yield f"{place}.key: everyone on this machine may read it (chmod 0400)"
 
 
-def _about_match(found: Found, place: str, route: Route) -> Iterator[str]:
-    plain = [name for name in route.match.get("source", ()) if not WILD & set(name)]
-    yield from _unknown(found, "source", plain, f"{place}.match.source")
-
-
 def _about_logo(place: str, route: Route) -> Iterator[str]:
     if not route.logo:
         return
@@ -110,15 +103,6 @@ def _about_logo(place: str, route: Route) -> Iterator[str]:
         yield f"{place}.logo: is no PNG"
     elif len(start) > MAX_LOGO:
         yield f"{place}.logo: is longer than {MAX_LOGO} bytes"
-
-
-def _unknown(
-    found: Found, kind: str, names: tuple[str, ...] | list[str], place: str
-) -> Iterator[str]:
-    known = [own for other, own in found.places if other == kind]
-    for name in names:
-        if name and name not in known:
-            yield f'{place}: there is no {kind} "{name}"{nearest(name, known)}'
 
 
 def _place(found: Found, noun: Source | Destination) -> str:

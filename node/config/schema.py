@@ -27,17 +27,27 @@ PRIORITIES = {"routine": 0, "high": 1, "stat": 2}
 ACTIONS = tuple(action.value for action in Action)
 
 
-def option(reader: Reader, default: object, doc: str, *, example: object = None) -> Any:
-    """Declare an option; its default is written as in the file, None means absent."""
+def option(
+    reader: Reader, default: object, doc: str, *, example: object = None, names: str = ""
+) -> Any:
+    """Declare an option.
+
+    :param default: as it would be written in the file; None means absent.
+    :param names: the kind of table that its value names, if it does.
+    """
     return field(
         default_factory=lambda: None if default is None else reader(default),
-        metadata={"read": reader, "default": default, "doc": doc, "example": example},
-    )
+        metadata={
+            "read": reader, "default": default, "doc": doc, "example": example, "names": names,
+        },
+    )  # fmt: skip
 
 
 def needed(reader: Reader, example: object, doc: str) -> Any:
     """Declare an option that has no default."""
-    return field(metadata={"read": reader, "default": None, "doc": doc, "example": example})
+    return field(
+        metadata={"read": reader, "default": None, "doc": doc, "example": example, "names": ""}
+    )
 
 
 def table(kind: type[T]) -> Reader:
@@ -58,7 +68,7 @@ def table(kind: type[T]) -> Reader:
             elif item.default_factory is MISSING:
                 found.append((key, "is missing"))
         if found:
-            raise MistakeError(*found)
+            raise MistakeError(*found, sound=values)
         return kind(**values)
 
     return read_table
@@ -88,7 +98,10 @@ class NodeSettings:
     )
     port: int = option(read.integer(1, 65535), 11112, "TCP port to listen on")
     tls: str = option(
-        read.optional_name, "", "name of the [tls.*] table to listen with; empty means without TLS"
+        read.optional_name,
+        "",
+        "name of the [tls.*] table to listen with; empty means without TLS",
+        names="tls",
     )
     state: Path = option(read.path, "state", "folder of the spool, the ledger and the audit log")
     keys: Path = option(read.path, "keys", "folder of the keys; readable by the node's user alone")
@@ -162,7 +175,10 @@ class DestinationTable:
     host: str = needed(read.host, "pacs.example.org", "its host name or address")
     port: int = needed(read.integer(1, 65535), 104, "its TCP port")
     tls: str = option(
-        read.optional_name, "", "name of the [tls.*] table to connect with; empty means without TLS"
+        read.optional_name,
+        "",
+        "name of the [tls.*] table to connect with; empty means without TLS",
+        names="tls",
     )
     give_up_after: float = option(
         read.duration("1m", "3650d"), "7d", "park a delivery that has not succeeded for so long"
@@ -194,7 +210,11 @@ class RouteTable:
     )
     action: str = needed(read.choice(*ACTIONS), "seal", "seal, relay (unprotected), hold or refuse")
     to: tuple[str, ...] | None = option(
-        read.some(read.name), None, "destinations; needed by seal and relay", example=["pacs-main"]
+        read.some(read.name),
+        None,
+        "destinations; needed by seal and relay",
+        names="destination",
+        example=["pacs-main"],
     )
     unsealable: str = option(
         read.choice(*(rule.value for rule in Unsealable)),
@@ -229,12 +249,17 @@ class ExpectTable:
         None,
         'the route that must win; "" means that none matches',
         example="ct",
+        names="route",
     )
     action: str | None = option(
         read.choice(*ACTIONS), None, "what must be done with it", example="seal"
     )
     to: tuple[str, ...] | None = option(
-        read.some(read.name), None, "the destinations that it must go to", example=["pacs-main"]
+        read.some(read.name),
+        None,
+        "the destinations that it must go to",
+        names="destination",
+        example=["pacs-main"],
     )
 
 

@@ -36,9 +36,11 @@ class MistakeError(ValueError):
 
     :param found: pairs of (key below the value, what is wrong); the key is
         ``""`` where the value itself is wrong.
+    :param sound: what a table says besides, by key.
     """
 
-    def __init__(self, *found: tuple[str, str] | str) -> None:
+    def __init__(self, *found: tuple[str, str] | str, sound: dict[str, Any] | None = None) -> None:
+        self.sound = sound or {}
         self.found = [("", item) if isinstance(item, str) else item for item in found]
         super().__init__("; ".join(message for _key, message in self.found))
 
