@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 ROUTING_KEYWORDS = frozenset(
     {
+        "BitsAllocated",
         "BitsStored",
         "BodyPartExamined",
         "BurnedInAnnotation",
         "Columns",
+        "ConversionType",
         "ImageType",
         "Laterality",
         "LossyImageCompression",
@@ -30,10 +32,14 @@ ROUTING_KEYWORDS = frozenset(
         "Modality",
         "NumberOfFrames",
         "PhotometricInterpretation",
+        "PixelRepresentation",
+        "PresentationIntentType",
         "Rows",
         "SOPClassUID",
+        "SamplesPerPixel",
         "StationName",
         "TransferSyntaxUID",
+        "ViewPosition",
     }
 )
 """The DICOM keywords that a route may match on, and the only keys of
