@@ -1,0 +1,97 @@
+"""``nodectl check``: whether the configuration is right and does what its tests say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from node.cli.arguments import directory_of
+from node.config.check import failures, unreachable, warnings
+from node.config.load import load
+from node.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from node.cli.arguments import Parser
+    from node.cli.output import Out
+    from node.config.schema import Config
+
+NAME = "check"
+HELP = "report every mistake in the configuration, and run its tests"
+EPILOG = """
+Every mistake is shown at once as "file: key: what is wrong". Warnings name
+what is allowed and would surprise. Unless --offline is given, each enabled
+destination is asked for a C-ECHO; one that does not answer is a warning.
+
+EXAMPLES
+  nodectl --config /etc/sealnode check
+  nodectl --config /etc/sealnode check --offline --deny-warnings
+
+EXIT STATUS
+  0   no mistakes, every test holds
+  3   mistakes, a test that fails, or warnings with --deny-warnings
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument(
+        "--offline", action="store_true", help="ask no destination whether it answers"
+    )
+    parser.add_argument(
+        "--deny-warnings", action="store_true", help="exit 3 where there are warnings, too"
+    )
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Report mistakes, warnings and tests; return the exit status."""
+    directory = directory_of(args)
+    try:
+        config = load(directory)
+    except ConfigError as error:
+        if out.json:
+            _answer(out, list(error.mistakes), [], 0)
+        out.error(error)
+        return error.exit_code
+    mistakes, warned = failures(config), warnings(config)
+    if not args.offline:
+        warned += _unreachable(config)
+    for line in warned:
+        out.warning(line)
+    if mistakes:
+        out.complain(*mistakes, hint="'nodectl explain' shows each rule tried and why")
+    denied = bool(warned) and args.deny_warnings
+    if denied and not mistakes:
+        out.complain("there are warnings, and --deny-warnings is given")
+    if out.json or not (mistakes or denied):
+        _answer(out, mistakes, warned, len(config.tests), config)
+    return ConfigError.exit_code if mistakes or denied else 0
+
+
+def _answer(
+    out: Out, mistakes: list[str], warned: list[str], tests: int, config: Config | None = None
+) -> None:
+    counts = ""
+    if config is not None:
+        counts = (
+            f"no mistakes: {_count(len(config.sources), 'source')}, "
+            f"{_count(len(config.destinations), 'destination')}, "
+            f"{_count(len(config.routes), 'route')}, {_count(tests, 'test')} passed"
+        )
+    facts = {
+        "result": "mistakes" if mistakes else "good",
+        "mistakes": mistakes,
+        "warnings": warned,
+        "tests": tests,
+    }
+    out.answer(facts, counts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _unreachable(config: Config) -> list[str]:
+    from node import wiring
+
+    return unreachable(config, wiring.echo(config))

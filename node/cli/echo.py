@@ -1,0 +1,53 @@
+"""``nodectl echo``: whether a destination answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from node.cli.arguments import configured
+from node.config.values import nearest
+from node.errors import UnreachableError, UsageError
+from node.types import Delivered
+
+if TYPE_CHECKING:
+    import argparse
+
+    from node.cli.arguments import Parser
+    from node.cli.output import Out
+
+NAME = "echo"
+HELP = "ask a destination for a C-ECHO"
+EPILOG = """
+EXAMPLES
+  nodectl --config /etc/sealnode echo pacs-main
+
+EXIT STATUS
+  0   it answered with success
+  2   there is no such destination
+  75  it did not answer, or not with success
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument("destination", metavar="DEST", help="name of a [destination.*] table")
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Send one C-ECHO."""
+    from node import wiring
+
+    config = configured(args)
+    peer = config.destinations.get(args.destination)
+    if peer is None:
+        close = nearest(args.destination, config.destinations)
+        raise UsageError(f'there is no destination "{args.destination}"{close}')
+    outcome = wiring.echo(config)(peer)
+    if not isinstance(outcome, Delivered):
+        raise UnreachableError(
+            f"{peer.name}: {outcome.reason}",
+            hint=f"is {peer.aet} listening on {peer.host} port {peer.port}?",
+        )
+    facts = {"destination": peer.name, "aet": peer.aet, "result": "answered"}
+    out.answer(facts, f"{peer.name} ({peer.aet} at {peer.host} port {peer.port}) answers")
+    return 0

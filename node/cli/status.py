@@ -1,0 +1,86 @@
+"""``nodectl status``: how much lies where, and what waits longest."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from node.cli.arguments import configured
+from node.cli.output import duration, size
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from node.cli.arguments import Parser
+    from node.cli.output import Out
+    from node.config.schema import Config
+    from node.spool.base import Stats
+
+NAME = "status"
+HELP = "show what lies in the spool, what waits, and for how long"
+EPILOG = """
+Reads the ledger; the node need not run. The age of the oldest object that
+waits for a destination is what tells whether the destination keeps up.
+
+EXAMPLES
+  nodectl --config /etc/sealnode status
+  nodectl --config /etc/sealnode status --json
+
+EXIT STATUS
+  0   the ledger was read
+  3   the configuration has mistakes
+"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add nothing: the verb has no arguments of its own."""
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Print counts, ages and free space."""
+    from node import wiring
+
+    config = configured(args)
+    ledger = wiring.ledger(config)
+    try:
+        stats = ledger.stats()
+    finally:
+        ledger.close()
+    report(config, stats, out)
+    return 0
+
+
+def report(config: Config, stats: Stats, out: Out) -> None:
+    """Write the status that the counts amount to."""
+    free = shutil.disk_usage(_existing(config.node.state)).free
+    queues = [_queue(name, config, stats) for name in ["", *config.destinations]]
+    if out.json:
+        facts = {"entries": stats.entries, "queues": queues}
+        out.answer(facts | {"disk_free": free, "reserve": config.node.reserve})
+        return
+    for state, count in stats.entries.items():
+        out.answer({}, f"{state:<10} {count:>8}")
+    out.answer({}, "")
+    rows = [{**row, "oldest": duration(row["oldest"]) if row["pending"] else ""} for row in queues]
+    columns = {"queue": "QUEUE", "pending": "PENDING", "parked": "PARKED", "oldest": "OLDEST"}
+    out.table(rows, columns)
+    out.answer({}, f"\n{size(free)} free, {size(config.node.reserve)} of it kept in reserve")
+    if free < config.node.reserve:
+        out.warning("the disk is below the reserve; senders are asked to wait")
+
+
+def _queue(name: str, config: Config, stats: Stats) -> dict[str, Any]:
+    counts = stats.deliveries.get(name, {})
+    return {
+        "queue": f"to {name}" if name else "to be sealed",
+        "destination": name,
+        "pending": stats.pending.get(name, 0),
+        "parked": counts.get("parked", 0) if name else stats.entries.get("parked", 0),
+        "oldest": stats.oldest.get(name, 0.0),
+        "enabled": config.destinations[name].enabled if name else True,
+    }
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in (path, *path.parents) if parent.exists())
