@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from node.config.schema import Config
 
 NAME = "check"
-HELP = "report every mistake in the configuration, and run its tests"
+HELP = "report every mistake in the configuration, run its tests"
 EPILOG = """
 Every mistake is shown at once as "file: key: what is wrong". Warnings name
 what is allowed and would surprise. Unless --offline is given, each enabled

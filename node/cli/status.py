@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from node.spool.base import Stats
 
 NAME = "status"
-HELP = "show what lies in the spool, what waits, and for how long"
+HELP = "show what waits, where, and for how long"
 EPILOG = """
 Reads the ledger; the node need not run. The age of the oldest object that
 waits for a destination is what tells whether the destination keeps up.

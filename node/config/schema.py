@@ -222,10 +222,14 @@ class RouteTable:
         "what cannot be marked without loss: hold, relay (unprotected), refuse or header",
     )
     identity: str = option(
-        read.choice("keep", later=("pseudonym",)), "keep", "the patient module in the object sent"
+        read.choice("keep", later=("pseudonym",)),
+        "keep",
+        'the patient module in the object sent; "keep" is all that this version does',
     )
     uid: str = option(
-        read.choice("keep", later=("derive",)), "keep", "the SOP Instance UID of the object sent"
+        read.choice("keep", later=("derive",)),
+        "keep",
+        'the SOP Instance UID of the object sent; "keep" is all that this version does',
     )
     logo: Path | None = option(
         read.path, None, "PNG of the hospital's logo, sealed into the picture", example="logo.png"
