@@ -1,0 +1,135 @@
+"""Opening the ledger's SQLite file, and running named statements on it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import apsw
+
+from node.errors import ConfigError, StaleClaimError
+from node.spool.named import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SCHEMA = 1
+BUSY_MS = 5000  # how long to wait for another process's commit
+NETWORK_FILE_SYSTEMS = {
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs",
+}  # fmt: skip
+
+Row = dict[str, Any]
+
+
+class Statements:
+    """The statements of ``queries.sql``, run on any connection by their names."""
+
+    def __init__(self) -> None:
+        self._text = load("queries.sql")
+
+    def rows(self, db: apsw.Connection, name: str, values: Mapping[str, Any]) -> list[Row]:
+        """Run a statement and return its rows as dictionaries."""
+        cursor = db.cursor()
+        cursor.row_trace = _named
+        return list(cursor.execute(self._text[name], values))
+
+    def count(self, db: apsw.Connection, name: str, values: Mapping[str, Any]) -> int:
+        """Run a change and return how many rows it touched."""
+        db.execute(self._text[name], values)
+        return db.changes()
+
+    def fenced(self, db: apsw.Connection, name: str, values: Mapping[str, Any]) -> None:
+        """Run a change that only the holder of the lease may make.
+
+        :raises StaleClaimError: the lease was lost.
+        """
+        if self.count(db, name, values) == 0:
+            raise StaleClaimError("the lease ran out before the work was done")
+
+
+def _named(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
+    names = [column[0] for column in cursor.get_description()]
+    return dict(zip(names, row, strict=True))
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """Open the file for changes; make it, and its tables, where they are not.
+
+    :raises ConfigError: its schema is newer, or the disk is a network's.
+    """
+    file_system = _file_system_of(path.parent)
+    if file_system in NETWORK_FILE_SYSTEMS:
+        raise ConfigError(
+            [f"{path}: lies on {file_system}, where SQLite's locks cannot be trusted"],
+            hint="put the state on a local disk",
+        )
+    try:
+        _create(path)
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.set_busy_timeout(BUSY_MS)
+        _migrate(connection, path)
+    except (apsw.Error, OSError) as error:
+        raise ConfigError([f"{path}: cannot be opened as a ledger: {error}"]) from error
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_size_limit = 67108864")  # bytes the WAL keeps when idle
+    return connection
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """Open the file for reading only."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(BUSY_MS)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Make an empty file that only its owner reads; -wal and -shm take its mode."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except FileExistsError:
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _migrate(connection: apsw.Connection, path: Path) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("BEGIN IMMEDIATE")
+        found = connection.pragma("user_version")
+        if found == 0:
+            cursor.execute(load("schema.sql")["schema"])
+            cursor.execute(f"PRAGMA user_version = {SCHEMA}")
+        cursor.execute("COMMIT")
+    if found > SCHEMA:
+        connection.close()
+        raise ConfigError(
+            [f"{path}: schema {found} is newer than this version of the node knows ({SCHEMA})"],
+            hint="install the version that wrote it, or a newer one",
+        )
+
+
+def _file_system_of(folder: Path) -> str:
+    """Return the type of the file system, or "" where the system does not tell."""
+    target = os.path.realpath(folder)
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8") as mounts:  # noqa: PTH123 a kernel file
+            for line in mounts:
+                mounted, _, source = line.partition(" - ")
+                point = mounted.split(" ")[4].replace("\\040", " ")
+                inside = target == point or target.startswith(point.rstrip("/") + "/")
+                if inside and len(point) >= len(best):
+                    best, kind = point, source.split(" ")[0]
+    except FileNotFoundError:
+        return ""
+    return kind

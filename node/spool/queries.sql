@@ -1,0 +1,267 @@
+-- Every statement that the SQLite ledger runs, by name.
+
+-- name: add_event
+INSERT INTO outbox (at, event) VALUES (:now, :event);
+
+-- name: find_same
+SELECT id FROM entry
+WHERE sop_instance_uid = :sop_instance_uid AND blob = :blob AND state <> 'discarded'
+ORDER BY id LIMIT 1;
+
+-- name: find_other
+SELECT id FROM entry
+WHERE sop_instance_uid = :sop_instance_uid AND state <> 'discarded' LIMIT 1;
+
+-- name: add_entry
+INSERT INTO entry (
+    state, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid,
+    transfer_syntax_uid, blob, size, attributes, calling_aet, called_aet, address, source,
+    received_at, route, action, priority, reason, since)
+VALUES (
+    :state, :sop_class_uid, :sop_instance_uid, :study_instance_uid, :series_instance_uid,
+    :transfer_syntax_uid, :blob, :size, :attributes, :calling_aet, :called_aet, :address, :source,
+    :received_at, :route, :action, :priority, :reason, :now)
+RETURNING id;
+
+-- name: add_delivery
+INSERT INTO delivery (entry, destination, state, priority, since)
+VALUES (:entry, :destination, 'waiting', :priority, :now)
+ON CONFLICT DO NOTHING;
+
+-- name: wake_entry
+-- What fell due joins the queue; what a clock that jumped put out of reach comes nearer.
+UPDATE entry SET not_before = CASE WHEN not_before <= :now THEN 0 ELSE :horizon END
+WHERE id IN (
+    SELECT id FROM (
+        SELECT id FROM entry
+        WHERE state = 'received' AND not_before > 0 AND not_before <= :now
+        ORDER BY not_before LIMIT :limit)
+    UNION ALL
+    SELECT id FROM (
+        SELECT id FROM entry
+        WHERE state = 'received' AND not_before > 0 AND not_before > :horizon
+        ORDER BY not_before LIMIT :limit));
+
+-- name: due_entry
+SELECT id, crashes FROM entry
+WHERE state = 'received' AND leased_until IS NULL AND not_before = 0
+ORDER BY priority DESC, id LIMIT :limit;
+
+-- name: lease_entry
+UPDATE entry SET
+    attempts = attempts + 1, crashes = crashes + 1, token = token + 1,
+    worker = :worker, leased_until = :until
+WHERE id = :id RETURNING *;
+
+-- name: make_ready
+UPDATE entry SET
+    state = 'ready', sealed = :sealed, sealed_class_uid = :sop_class_uid,
+    sealed_instance_uid = :sop_instance_uid, sealed_syntax_uid = :transfer_syntax_uid,
+    crashes = 0, worker = '', leased_until = NULL, reason = ''
+WHERE id = :id AND token = :token AND state = 'received' AND leased_until IS NOT NULL;
+
+-- name: start_deliveries
+UPDATE delivery SET state = 'pending', since = :now WHERE entry = :entry AND state = 'waiting';
+
+-- name: defer_entry
+UPDATE entry SET
+    crashes = CASE WHEN :crash THEN crashes ELSE 0 END,
+    not_before = :not_before, worker = '', leased_until = NULL, reason = :reason
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
+
+-- name: set_aside
+UPDATE entry SET
+    state = :state, reason = :reason, crashes = 0, worker = '', leased_until = NULL
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
+
+-- name: wake_delivery
+UPDATE delivery SET not_before = CASE WHEN not_before <= :now THEN 0 ELSE :horizon END
+WHERE id IN (
+    SELECT id FROM (
+        SELECT id FROM delivery
+        WHERE destination = :destination AND state = 'pending'
+            AND not_before > 0 AND not_before <= :now
+        ORDER BY not_before LIMIT :limit)
+    UNION ALL
+    SELECT id FROM (
+        SELECT id FROM delivery
+        WHERE destination = :destination AND state = 'pending'
+            AND not_before > 0 AND not_before > :horizon
+        ORDER BY not_before LIMIT :limit));
+
+-- name: due_delivery
+SELECT id, crashes FROM delivery
+WHERE destination = :destination AND state = 'pending'
+    AND leased_until IS NULL AND not_before = 0
+ORDER BY priority DESC, id LIMIT :limit;
+
+-- name: lease_delivery
+UPDATE delivery SET
+    attempts = attempts + 1, crashes = crashes + 1, token = token + 1,
+    worker = :worker, leased_until = :until
+WHERE id = :id
+RETURNING *,
+    (SELECT sealed FROM entry WHERE entry.id = delivery.entry) AS sealed,
+    (SELECT sealed_class_uid FROM entry WHERE entry.id = delivery.entry) AS sealed_class_uid,
+    (SELECT sealed_instance_uid FROM entry WHERE entry.id = delivery.entry) AS sealed_instance_uid,
+    (SELECT sealed_syntax_uid FROM entry WHERE entry.id = delivery.entry) AS sealed_syntax_uid;
+
+-- name: settle_delivery
+UPDATE delivery SET
+    state = :state, reason = :reason, crashes = 0, worker = '', leased_until = NULL
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
+
+-- name: defer_delivery
+UPDATE delivery SET
+    crashes = CASE WHEN :crash THEN crashes ELSE 0 END,
+    not_before = :not_before, worker = '', leased_until = NULL, reason = :reason
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
+
+-- name: finish_entry
+-- When nothing is left to send: done, or parked for the reason of its first parked delivery.
+UPDATE entry SET
+    state = CASE WHEN parked IS NULL THEN 'done' ELSE 'parked' END,
+    reason = coalesce(parked, ''),
+    ended_at = CASE WHEN parked IS NULL THEN :now END
+FROM (SELECT (
+    SELECT reason FROM delivery WHERE entry = :entry AND state = 'parked' ORDER BY id LIMIT 1
+) AS parked)
+WHERE id = :entry AND state = 'ready' AND NOT EXISTS (
+    SELECT 1 FROM delivery WHERE entry = :entry AND state IN ('waiting', 'pending'));
+
+-- name: extend_entry
+UPDATE entry SET leased_until = :until
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
+
+-- name: extend_delivery
+UPDATE delivery SET leased_until = :until
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
+
+-- name: release_entry
+UPDATE entry SET
+    attempts = max(attempts - 1, 0), crashes = max(crashes - 1, 0), worker = '', leased_until = NULL
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
+
+-- name: release_delivery
+UPDATE delivery SET
+    attempts = max(attempts - 1, 0), crashes = max(crashes - 1, 0), worker = '', leased_until = NULL
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
+
+-- name: expire_entries
+UPDATE entry SET worker = '', leased_until = NULL WHERE leased_until <= :now;
+
+-- name: expire_deliveries
+UPDATE delivery SET worker = '', leased_until = NULL WHERE leased_until <= :now;
+
+-- name: clamp_entries
+UPDATE entry SET leased_until = :horizon WHERE leased_until > :horizon;
+
+-- name: clamp_deliveries
+UPDATE delivery SET leased_until = :horizon WHERE leased_until > :horizon;
+
+-- name: free_entries
+UPDATE entry SET worker = '', leased_until = NULL
+WHERE leased_until > 0 AND worker = :worker;
+
+-- name: free_deliveries
+UPDATE delivery SET worker = '', leased_until = NULL
+WHERE leased_until > 0 AND worker = :worker;
+
+-- name: stop_entry
+UPDATE entry SET
+    state = :state, reason = :reason, crashes = 0, worker = '', leased_until = NULL,
+    ended_at = :ended_at
+WHERE id = :entry;
+
+-- name: stop_deliveries
+UPDATE delivery SET state = 'waiting', crashes = 0, worker = '', leased_until = NULL
+WHERE entry = :entry AND state = 'pending';
+
+-- name: discard_deliveries
+UPDATE delivery SET state = 'discarded', crashes = 0, worker = '', leased_until = NULL
+WHERE entry = :entry AND state IN ('waiting', 'pending', 'parked');
+
+-- name: reset_entry
+UPDATE entry SET
+    state = :state, reason = '', attempts = 0, crashes = 0, not_before = 0, since = :now
+WHERE id = :entry;
+
+-- name: reset_deliveries
+UPDATE delivery SET
+    state = :state, reason = '', attempts = 0, crashes = 0, not_before = 0, since = :now
+WHERE entry = :entry AND state IN ('waiting', 'pending', 'parked');
+
+-- name: reroute_entry
+UPDATE entry SET
+    route = :route, action = :action, priority = :priority, worker = '', leased_until = NULL
+WHERE id = :entry;
+
+-- name: unseal_entry
+UPDATE entry SET
+    sealed = '', sealed_class_uid = '', sealed_instance_uid = '', sealed_syntax_uid = ''
+WHERE id = :entry;
+
+-- name: drop_unsent
+DELETE FROM delivery
+WHERE entry = :entry AND state IN ('waiting', 'pending', 'parked', 'discarded');
+
+-- name: get_entry
+SELECT * FROM entry WHERE id = :entry;
+
+-- name: get_deliveries
+SELECT delivery.*, sealed, sealed_class_uid, sealed_instance_uid, sealed_syntax_uid
+FROM delivery JOIN entry ON entry.id = delivery.entry
+WHERE delivery.entry = :entry ORDER BY delivery.id;
+
+-- name: find_entries
+SELECT * FROM entry WHERE sop_instance_uid = :uid ORDER BY id DESC;
+
+-- name: query_all
+SELECT * FROM entry WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: query_state
+SELECT * FROM entry WHERE state = :state AND id > :after ORDER BY id LIMIT :limit;
+
+-- name: query_destination
+SELECT entry.* FROM delivery JOIN entry ON entry.id = delivery.entry
+WHERE destination = :destination AND delivery.entry > :after
+ORDER BY delivery.entry LIMIT :limit;
+
+-- name: query_state_destination
+SELECT entry.* FROM delivery JOIN entry ON entry.id = delivery.entry
+WHERE destination = :destination AND delivery.entry > :after AND entry.state = :state
+ORDER BY delivery.entry LIMIT :limit;
+
+-- name: finished
+SELECT * FROM entry WHERE ended_at < :before ORDER BY ended_at LIMIT :limit;
+
+-- name: forget_entry
+DELETE FROM entry WHERE id = :entry;
+
+-- name: garbage
+SELECT blob FROM garbage ORDER BY id LIMIT :limit;
+
+-- name: cleared
+DELETE FROM garbage WHERE blob = :blob;
+
+-- name: references
+SELECT count(*) AS number FROM (
+    SELECT id FROM entry WHERE blob = :blob
+    UNION
+    SELECT id FROM entry WHERE sealed = :blob AND sealed <> '');
+
+-- name: outbox
+SELECT seq, at, event FROM outbox ORDER BY seq LIMIT :limit;
+
+-- name: drained
+DELETE FROM outbox WHERE seq <= :seq;
+
+-- name: tally
+SELECT destination, state, number FROM tally WHERE number > 0;
+
+-- name: oldest_entry
+SELECT since FROM entry WHERE state = 'received' ORDER BY since LIMIT 1;
+
+-- name: oldest_delivery
+SELECT since FROM delivery WHERE destination = :destination AND state = 'pending'
+ORDER BY since LIMIT 1;

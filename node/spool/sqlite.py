@@ -1,0 +1,363 @@
+"""The ledger in one SQLite file: WAL, ``synchronous=FULL``, group commit.
+
+Several processes may open the same file; it must lie on a local file system.
+Changes go through one connection, reads through another that cannot write.
+
+SECURITY: rows hold UIDs and routing facts, never a patient attribute.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from node.spool import states
+from node.spool.base import Accepted, DeliveryClaim, EntryClaim
+from node.spool.commit import Committer
+from node.spool.database import Statements, open_writer
+from node.spool.reading import Reading
+from node.spool.rows import delivery_of, entry_of, instance_values
+from node.types import DeliveryState, EntryState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import apsw
+
+    from node.spool.database import Row
+    from node.types import Decision, Event, Instance, SpoolEntry
+
+WOKEN = 256  # deferred rows that one claim looks at
+
+
+class SqliteLedger(Reading):
+    """A :class:`~node.spool.base.Ledger` in one file.
+
+    :param path: the database; made if it is not there.
+    :param clock: seconds since the epoch; all times in the ledger are its.
+    :raises ConfigError: the file is of a newer version, or on a network disk.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._writer = open_writer(path)
+        super().__init__(path, clock=clock)
+        self._do = Statements()
+        self._commit = Committer(self._writer)
+
+    def close(self) -> None:
+        """Release the database."""
+        super().close()
+        self._writer.close()
+
+    # What arrives ---------------------------------------------------------
+
+    def accept(self, instance: Instance, decision: Decision, event: Event) -> Accepted:
+        """Record an instance whose blob is durable, with one delivery per destination."""
+        values = instance_values(instance)
+        route, priority, destinations = states.route_of(decision)
+
+        def change(db: apsw.Connection) -> Accepted:
+            if same := self._do.rows(db, "find_same", values):
+                accepted = Accepted(same[0]["id"], "duplicate")
+            else:
+                conflict = bool(self._do.rows(db, "find_other", values))
+                state, reason = states.begin(decision, conflict=conflict)
+                row = {
+                    **values, "state": state.value, "reason": reason, "route": route,
+                    "priority": priority, "action": decision.action.value, "now": self._now(),
+                }  # fmt: skip
+                entry = self._do.rows(db, "add_entry", row)[0]["id"]
+                self._add_deliveries(db, entry, priority, destinations)
+                accepted = Accepted(entry, "conflict" if conflict else "new")
+            self._add(db, states.annotated(event, accepted.entry, accepted.kind))
+            return accepted
+
+        return self._commit.run(change)
+
+    # Work on entries ------------------------------------------------------
+
+    def claim_entries(self, worker: str, *, limit: int, lease: float) -> list[EntryClaim]:
+        """Lease RECEIVED entries that are due, highest priority and oldest first."""
+        return [
+            EntryClaim(entry_of(row), row["token"], row["crashes"] - 1)
+            for row in self._claim("entry", {}, worker=worker, limit=limit, lease=lease)
+        ]
+
+    def ready(
+        self,
+        claim: EntryClaim,
+        sealed: str,
+        *,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
+        event: Event,
+    ) -> None:
+        """Record the object to send: entry READY, deliveries PENDING."""
+        entry = claim.entry.id
+        values = {
+            "id": entry, "token": claim.token, "sealed": sealed, "sop_class_uid": sop_class_uid,
+            "sop_instance_uid": sop_instance_uid, "transfer_syntax_uid": transfer_syntax_uid,
+        }  # fmt: skip
+
+        def change(db: apsw.Connection) -> None:
+            self._do.fenced(db, "make_ready", values)
+            self._do.rows(db, "start_deliveries", {"entry": entry, "now": self._now()})
+            self._finish(db, entry)
+            self._add(db, event)
+
+        self._commit.run(change)
+
+    def retry_entry(
+        self, claim: EntryClaim, delay: float, reason: str, event: Event, *, crash: bool = False
+    ) -> None:
+        """Give an entry back, due in ``delay`` seconds."""
+        self._defer(claim, delay, {"reason": reason, "crash": crash}, event)
+
+    def set_aside(self, claim: EntryClaim, state: EntryState, reason: str, event: Event) -> None:
+        """End the work on an entry as HELD or PARKED, for the reason given."""
+        values = {
+            "id": claim.entry.id, "token": claim.token, "state": state.value, "reason": reason,
+        }  # fmt: skip
+
+        def change(db: apsw.Connection) -> None:
+            self._do.fenced(db, "set_aside", values)
+            self._add(db, event)
+
+        self._commit.run(change)
+
+    # Work on deliveries ---------------------------------------------------
+
+    def claim_deliveries(
+        self, worker: str, destination: str, *, limit: int, lease: float
+    ) -> list[DeliveryClaim]:
+        """Lease PENDING deliveries of one destination that are due, as above."""
+        where = {"destination": destination}
+        return [
+            DeliveryClaim(delivery_of(row), row["token"], row["crashes"] - 1)
+            for row in self._claim("delivery", where, worker=worker, limit=limit, lease=lease)
+        ]
+
+    def settle(self, claim: DeliveryClaim, state: DeliveryState, reason: str, event: Event) -> None:
+        """End a delivery as SENT, VERIFIED or PARKED; the last one ends its entry."""
+        values = {
+            "id": claim.delivery.id, "token": claim.token, "state": state.value, "reason": reason,
+        }  # fmt: skip
+
+        def change(db: apsw.Connection) -> None:
+            self._do.fenced(db, "settle_delivery", values)
+            self._finish(db, claim.delivery.entry)
+            self._add(db, event)
+
+        self._commit.run(change)
+
+    def retry_delivery(
+        self, claim: DeliveryClaim, delay: float, reason: str, event: Event, *, crash: bool = False
+    ) -> None:
+        """Give a delivery back, due in ``delay`` seconds."""
+        self._defer(claim, delay, {"reason": reason, "crash": crash}, event)
+
+    # Leases ---------------------------------------------------------------
+
+    def extend(self, claims: Sequence[EntryClaim | DeliveryClaim], lease: float) -> None:
+        """Renew leases: all of them, or none."""
+
+        def change(db: apsw.Connection) -> None:
+            until = self._now() + min(lease, states.HORIZON_SECONDS)
+            for kind, number, token in map(_key, claims):
+                values = {"id": number, "token": token, "until": until}
+                self._do.fenced(db, f"extend_{kind}", values)
+
+        self._commit.run(change)
+
+    def release(self, claims: Sequence[EntryClaim | DeliveryClaim]) -> None:
+        """Give back what was not begun; it counts as no attempt."""
+
+        def change(db: apsw.Connection) -> None:
+            for kind, number, token in map(_key, claims):
+                self._do.rows(db, f"release_{kind}", {"id": number, "token": token})
+
+        self._commit.run(change)
+
+    def release_expired(self) -> int:
+        """Give back what dead workers held; return how many rows."""
+
+        def change(db: apsw.Connection) -> int:
+            now = self._now()
+            limits = {"now": now, "horizon": now + states.HORIZON_SECONDS}
+            count = self._do.count(db, "expire_entries", limits)
+            count += self._do.count(db, "expire_deliveries", limits)
+            self._do.rows(db, "clamp_entries", limits)
+            self._do.rows(db, "clamp_deliveries", limits)
+            return count
+
+        return self._commit.run(change)
+
+    def release_worker(self, worker: str) -> int:
+        """Give back at once what one worker held; return how many rows."""
+
+        def change(db: apsw.Connection) -> int:
+            values = {"worker": worker}
+            return self._do.count(db, "free_entries", values) + self._do.count(
+                db, "free_deliveries", values
+            )
+
+        return self._commit.run(change)
+
+    # What a person does ---------------------------------------------------
+
+    def hold(self, entry: int, reason: str, event: Event) -> None:
+        """Stop an entry and its unsent deliveries as HELD until :meth:`requeue`."""
+        self._stop(entry, EntryState.HELD, reason, event)
+
+    def park(self, entry: int, reason: str, event: Event) -> None:
+        """Stop an entry as :meth:`hold` does, but PARKED."""
+        self._stop(entry, EntryState.PARKED, reason, event)
+
+    def discard(self, entry: int, reason: str, event: Event) -> None:
+        """Mark an entry DISCARDED; its blobs become garbage after retention."""
+        self._stop(entry, EntryState.DISCARDED, reason, event)
+
+    def remake(self, entry: int, event: Event) -> None:
+        """Seal a READY entry again, since the object to send is gone or damaged."""
+
+        def change(db: apsw.Connection) -> None:
+            states.refuse_unready(entry, self._entry(db, entry).state)
+            self._reset(db, entry, EntryState.RECEIVED)
+            self._do.rows(db, "unseal_entry", {"entry": entry})
+            self._do.rows(db, "stop_deliveries", {"entry": entry})
+            self._add(db, event)
+
+        self._commit.run(change)
+
+    def requeue(self, entry: int, decision: Decision | None, event: Event) -> None:
+        """Start an entry and its PARKED deliveries again, from zero attempts and at once."""
+
+        def change(db: apsw.Connection) -> None:
+            found = self._entry(db, entry)
+            states.refuse_ended(entry, found.state)
+            states.refuse_unworked(entry, decision.action if decision else found.action)
+            if decision is not None:
+                route, priority, destinations = states.route_of(decision)
+                rule = {"route": route, "action": decision.action.value, "priority": priority}
+                self._do.rows(db, "reroute_entry", {**rule, "entry": entry})
+                self._do.rows(db, "unseal_entry", {"entry": entry})
+                self._do.rows(db, "drop_unsent", {"entry": entry})
+                self._add_deliveries(db, entry, priority, destinations)
+            sealed = found.sealed and decision is None
+            self._reset(db, entry, EntryState.READY if sealed else EntryState.RECEIVED)
+            begun = DeliveryState.PENDING if sealed else DeliveryState.WAITING
+            values = {"entry": entry, "state": begun.value, "now": self._now()}
+            self._do.rows(db, "reset_deliveries", values)
+            self._add(db, event)
+
+        self._commit.run(change)
+
+    # Ends -----------------------------------------------------------------
+
+    def forget(self, entry: int, event: Event) -> None:
+        """Delete a DONE or DISCARDED entry's rows; its blobs become :meth:`garbage`."""
+
+        def change(db: apsw.Connection) -> None:
+            states.refuse_unended(entry, self._entry(db, entry).state)
+            self._do.rows(db, "forget_entry", {"entry": entry})
+            self._add(db, event)
+
+        self._commit.run(change)
+
+    def cleared(self, blobs: Sequence[str]) -> None:
+        """Strike blobs off the :meth:`garbage`."""
+
+        def change(db: apsw.Connection) -> None:
+            for blob in blobs:
+                self._do.count(db, "cleared", {"blob": blob})
+
+        self._commit.run(change)
+
+    # Audit ----------------------------------------------------------------
+
+    def record(self, event: Event) -> None:
+        """Append an audit event that belongs to no row."""
+        self._commit.run(lambda db: self._add(db, event))
+
+    def drained(self, seq: int) -> None:
+        """Delete audit rows up to and including ``seq`` from the outbox."""
+        self._commit.run(lambda db: self._do.count(db, "drained", {"seq": seq}))
+
+    # Parts of changes -----------------------------------------------------
+
+    def _add(self, db: apsw.Connection, event: Event) -> None:
+        values = {"now": self._now(), "event": states.event_text(event)}
+        self._do.count(db, "add_event", values)
+
+    def _add_deliveries(
+        self, db: apsw.Connection, entry: int, priority: int, destinations: tuple[str, ...]
+    ) -> None:
+        for destination in destinations:
+            values = {"entry": entry, "destination": destination, "priority": priority}
+            self._do.count(db, "add_delivery", {**values, "now": self._now()})
+
+    def _claim(self, table: str, where: Row, *, worker: str, limit: int, lease: float) -> list[Row]:
+        """Wake what fell due, choose, and lease."""
+
+        def change(db: apsw.Connection) -> list[Row]:
+            now = self._now()
+            horizon = now + states.HORIZON_SECONDS
+            waking = {**where, "now": now, "horizon": horizon, "limit": WOKEN}
+            self._do.count(db, f"wake_{table}", waking)
+            due = self._do.rows(db, f"due_{table}", {**where, "limit": limit})
+            leasing = {"worker": worker, "until": min(now + lease, horizon)}
+            return [
+                self._do.rows(db, f"lease_{table}", {**leasing, "id": number})[0]
+                for number in states.choose([(row["id"], row["crashes"]) for row in due])
+            ]
+
+        return self._commit.run(change)
+
+    def _defer(
+        self, claim: EntryClaim | DeliveryClaim, delay: float, values: Row, event: Event
+    ) -> None:
+        table, number, token = _key(claim)
+
+        def change(db: apsw.Connection) -> None:
+            # 0 means due now, so that a row deferred by nothing needs no waking.
+            not_before = self._now() + min(delay, states.HORIZON_SECONDS) if delay > 0 else 0.0
+            row = {**values, "id": number, "token": token, "not_before": not_before}
+            self._do.fenced(db, f"defer_{table}", row)
+            self._add(db, event)
+
+        self._commit.run(change)
+
+    def _finish(self, db: apsw.Connection, entry: int) -> None:
+        self._do.count(db, "finish_entry", {"entry": entry, "now": self._now()})
+
+    def _stop(self, entry: int, state: EntryState, reason: str, event: Event) -> None:
+        def change(db: apsw.Connection) -> None:
+            states.refuse_ended(entry, self._entry(db, entry).state)
+            ended = state in states.ENDED
+            values = {"entry": entry, "state": state.value, "reason": reason}
+            self._do.count(db, "stop_entry", {**values, "ended_at": self._now() if ended else None})
+            self._do.count(
+                db, "discard_deliveries" if ended else "stop_deliveries", {"entry": entry}
+            )
+            self._add(db, event)
+
+        self._commit.run(change)
+
+    def _reset(self, db: apsw.Connection, entry: int, state: EntryState) -> None:
+        values = {"entry": entry, "state": state.value, "now": self._now()}
+        self._do.count(db, "reset_entry", values)
+
+    def _entry(self, db: apsw.Connection, entry: int) -> SpoolEntry:
+        rows = self._do.rows(db, "get_entry", {"entry": entry})
+        if not rows:
+            raise KeyError(entry)
+        return entry_of(rows[0])
+
+
+def _key(claim: EntryClaim | DeliveryClaim) -> tuple[str, int, int]:
+    """Return table, id and token of a claim."""
+    if isinstance(claim, EntryClaim):
+        return "entry", claim.entry.id, claim.token
+    return "delivery", claim.delivery.id, claim.token
