@@ -15,7 +15,7 @@ from node.types import Action, Decision, Tried
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from node.types import Instance, Route
+    from node.types import Instance, Peer, Route, Source
 
 
 def decide(routes: Iterable[Route], instance: Instance) -> Decision:
@@ -27,6 +27,22 @@ def decide(routes: Iterable[Route], instance: Instance) -> Decision:
         if matched:
             return Decision(route, route.action, tuple(trace))
     return Decision(None, Action.HOLD, tuple(trace))
+
+
+def source_of(sources: Iterable[Source], peer: Peer, names: Iterable[str] = ()) -> Source | None:
+    """Return the source that a peer is, or None: it is not listed.
+
+    :param names: what the peer's verified certificate names; needed by a
+        source that has a ``tls_name``.
+    """
+    proved = set(names)
+    for source in sources:
+        known = source.aet == peer.calling_aet and (
+            any(matches_address(network, peer.address) for network in source.addresses)
+        )
+        if known and (not source.tls_name or source.tls_name in proved):
+            return source
+    return None
 
 
 def matches_text(pattern: str, value: str) -> bool:

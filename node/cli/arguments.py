@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 INDENT = 24  # columns before the explanation of an option
+COMMON = 3  # options that every parser has; shown after its own
 CONFIG_HELP = "configuration directory (default: $SEALNODE_CONFIG)"
 
 
@@ -74,13 +75,11 @@ class Parser(argparse.ArgumentParser):
                 commands += [
                     (name, parser.description or "") for name, parser in action.choices.items()
                 ]
-            elif action.help is not argparse.SUPPRESS:
+            else:
                 plain.append((_operand(action).strip("[].") or "", _help(action)))
-        options = [
-            (_spelling(action), _help(action))
-            for action in self._actions
-            if action.option_strings and action.help is not argparse.SUPPRESS
-        ]
+        spelt = [action for action in self._actions if action.option_strings]
+        own = [*spelt[COMMON:], *spelt[:COMMON]]
+        options = [(_spelling(action), _help(action)) for action in own]
         for title, rows in (("COMMANDS", commands), ("ARGUMENTS", plain), ("OPTIONS", options)):
             if rows:
                 parts.append(section(title, rows))

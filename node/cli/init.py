@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from node.config import describe
-from node.config.check import approve
+from node.config.check import approve, warnings
 from node.config.load import load
 from node.config.values import MistakeError, ae_title, host, integer, name, network
 from node.errors import ConfigError, UsageError
@@ -67,23 +70,22 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Write everything, and check what was written."""
-    from node.crypto import keyring
+    from node.crypto import custody
 
     directory: Path = args.directory.absolute()
     files = _texts(args)
     _refuse_to_overwrite(directory, [*files, LOGO], force=args.force)
+    (directory / "routes.d").mkdir(parents=True, exist_ok=True)
     for relative, text in files.items():
-        path = directory / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    _draw_logo(directory / LOGO)
+        _write(directory / relative, text.encode())
+    _write(directory / LOGO, draw_logo())
     config = load(directory)
     approve(config)
     for folder in (config.node.state, config.node.state / "audit"):
         folder.mkdir(mode=0o700, exist_ok=True)
     new_keys = not config.node.keys.exists()
     if new_keys:
-        keyring.create(config.node.keys)
+        custody.create(config.node.keys, clock=time.time)
     written = [*files, LOGO, *(["keys/"] if new_keys else []), "state/"]
     peer = config.destinations[PACS]
     lines = [f"wrote {directory / relative}" for relative in written]
@@ -97,6 +99,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
         f"  nodectl --config {args.directory} check",
         f"  nodectl --config {args.directory} serve",
     ]
+    for line in warnings(config):
+        out.warning(line)
     out.answer({"directory": directory, "written": written, "result": "written"}, "\n".join(lines))
     return 0
 
@@ -159,8 +163,17 @@ def _refuse_to_overwrite(directory: Path, files: list[str], *, force: bool) -> N
         )
 
 
-def _draw_logo(path: Path) -> None:
-    """Draw a cross in a frame: straight edges, which pack small."""
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb", opener=_not_writable_by_all) as stream:
+        stream.write(data)
+
+
+def _not_writable_by_all(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o644)  # whatever the umask: the loader refuses such a file
+
+
+def draw_logo() -> bytes:
+    """Return a PNG of a cross in a frame: straight edges, which pack small."""
     from PIL import Image, ImageDraw
 
     picture = Image.new("L", (LOGO_SIDE, LOGO_SIDE), 255)
@@ -168,4 +181,6 @@ def _draw_logo(path: Path) -> None:
     pen.rectangle((0, 0, 47, 47), outline=0, width=3)
     pen.rectangle((19, 8, 28, 39), fill=0)
     pen.rectangle((8, 19, 39, 28), fill=0)
-    picture.convert("1").save(path, format="PNG")
+    stream = io.BytesIO()
+    picture.convert("1").save(stream, format="PNG")
+    return stream.getvalue()
