@@ -75,7 +75,9 @@ def run(args: argparse.Namespace, out: Out) -> int:
     directory: Path = args.directory.absolute()
     files = _texts(args)
     _refuse_to_overwrite(directory, [*files, LOGO], force=args.force)
-    (directory / "routes.d").mkdir(parents=True, exist_ok=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (directory, directory / "routes.d"):
+        folder.mkdir(mode=0o755, exist_ok=True)
     for relative, text in files.items():
         _write(directory / relative, text.encode())
     _write(directory / LOGO, draw_logo())
@@ -164,12 +166,10 @@ def _refuse_to_overwrite(directory: Path, files: list[str], *, force: bool) -> N
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb", opener=_not_writable_by_all) as stream:
+    # never writable by everyone, whatever the umask: the loader refuses such a file
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    with os.fdopen(descriptor, "wb") as stream:
         stream.write(data)
-
-
-def _not_writable_by_all(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o644)  # whatever the umask: the loader refuses such a file
 
 
 def draw_logo() -> bytes:
