@@ -60,6 +60,16 @@ class KeyProvider(Protocol):
         """
         ...
 
+    def prover(self) -> Opener:
+        """Return an opener for the current epoch alone, made from the sealing key.
+
+        With it the process that seals proves that what it sealed opens again,
+        before it sends it; what other epochs sealed stays closed to it.
+
+        :raises ConfigError: there is no usable key.
+        """
+        ...
+
     def opener(self) -> Opener:
         """Return an opener for every epoch that the identity at hand unwraps.
 

@@ -1,0 +1,285 @@
+"""Keys in a directory, and their twin in memory.
+
+Source: docs/formats/keys-v1.md, section 5. Reading only: ``custody`` makes and
+changes keys. SECURITY: each method reads just the files that it needs, so
+that a process can be given those and no others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from node.crypto import keyfile
+from node.crypto.capsule import Capsule, parse_capsule, parse_epoch, parse_key_id
+from node.crypto.document import Document, Stanza, format_time, parse, parse_time
+from node.crypto.pseudonym import Pseudonymizer
+from node.crypto.recipient import Identity, Recipient, parse_identity, parse_recipient
+from node.crypto.seal import KEY_BYTES, EpochKey, EpochSealer, KeyringOpener
+from node.errors import ConfigError, DamagedError, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+EPOCH = "epoch.key"
+IDENTITY = "recipient.key"
+PSEUDONYM = "pseudonym.key"
+MAPPING = "mapping.key"
+AUDIT = "audit.key"
+CAPSULES = "epochs"
+RECIPIENTS = "recipients"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The epoch that a site seals under.
+
+    :param number: counts from 1.
+    :param created: seconds since the epoch of Unix.
+    """
+
+    number: int
+    created: int
+    key: EpochKey
+
+    def render(self) -> bytes:
+        """Return the text of ``epoch.key``. It is a secret."""
+        fields = {
+            "epoch": str(self.number),
+            "id": self.key.key_id.hex(),
+            "created": format_time(self.created),
+        }
+        stanza = Stanza(("secret",), self.key.secret())
+        return Document("epoch-key", fields, (stanza,)).render()
+
+
+def parse_epoch_key(data: bytes) -> Epoch:
+    """Read ``epoch.key``.
+
+    :raises UnreadableError: it is none, or its id is not that of its key.
+    """
+    document = parse(data, "epoch-key", ("epoch", "id", "created"))
+    secret = document.body("secret")
+    if len(secret) != KEY_BYTES:
+        raise UnreadableError("epoch-key: the secret is not 32 bytes long")
+    key = EpochKey(secret)
+    if parse_key_id("epoch-key", document.fields["id"]) != key.key_id:
+        raise UnreadableError("epoch-key: the id is not that of the key")
+    number = parse_epoch("epoch-key", document.fields["epoch"])
+    return Epoch(number, parse_time("epoch-key", document.fields["created"]), key)
+
+
+class DirectoryKeys:
+    """The :class:`~node.crypto.base.KeyProvider` of a key directory.
+
+    :param directory: where capsules, recipients and secrets lie.
+    :param credentials: a directory that a service manager filled with the
+        secrets that this process may have, such as ``$CREDENTIALS_DIRECTORY``
+        of systemd; looked into before ``directory``.
+    :param identity: opens instead of the one in ``recipient.key``.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        credentials: Path | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        self.directory = directory
+        self._credentials = credentials
+        self._identity = identity
+
+    def __repr__(self) -> str:
+        return f"<DirectoryKeys {self.directory}>"
+
+    def sealer(self) -> EpochSealer:
+        """Return the sealer of the current epoch. Needs no opening key.
+
+        :raises ConfigError: there is no usable key, or its capsule is missing
+            or altered: nothing is sealed that nobody could open.
+        """
+        return EpochSealer(self.epoch().key)
+
+    def prover(self) -> KeyringOpener:
+        """Return an opener for the current epoch alone, from the sealing key.
+
+        :raises ConfigError: as :meth:`sealer`.
+        """
+        return KeyringOpener([self.epoch().key])
+
+    def opener(self) -> KeyringOpener:
+        """Return an opener for every epoch that the identity at hand unwraps.
+
+        :raises ConfigError: there is none, or a capsule for it is damaged.
+        """
+        identity = self._identity or self.identity()
+        keys = [self.unwrap(capsule, identity) for capsule in self.capsules()]
+        opened = [key for key in keys if key is not None]
+        if not opened:
+            raise keyfile.mistake(
+                self.directory / CAPSULES,
+                f"no capsule is for {identity.recipient.name} {identity.recipient.id}",
+                "nodectl keys recipients add lets someone open",
+            )
+        return KeyringOpener(opened)
+
+    def epoch(self) -> Epoch:
+        """Return the current epoch.
+
+        :raises ConfigError: as :meth:`sealer`.
+        """
+        epoch = self._secret(EPOCH, parse_epoch_key)
+        capsule = self.capsule(epoch.key.key_id)
+        path = self.capsule_path(epoch.key.key_id)
+        if capsule is None:
+            raise keyfile.mistake(
+                path, "is missing: nobody could open what is sealed", "put it back from the backup"
+            )
+        try:
+            capsule.check(epoch.key)
+        except DamagedError as error:
+            raise keyfile.mistake(path, str(error), error.hint) from None
+        return epoch
+
+    def identity(self) -> Identity:
+        """Return the identity in ``recipient.key``.
+
+        :raises ConfigError: there is none that can be used.
+        """
+        return self._secret(IDENTITY, parse_identity)
+
+    def pseudonymizer(self) -> Pseudonymizer:
+        """Return what turns UIDs into pseudonyms for logs.
+
+        :raises ConfigError: there is no usable key.
+        """
+        return Pseudonymizer(self._random(PSEUDONYM, "pseudonym-key"))
+
+    def mapping_key(self) -> bytes:
+        """Return the 32 bytes that map names and UIDs to others, for ever the same.
+
+        :raises ConfigError: there is no usable key.
+        """
+        return self._random(MAPPING, "mapping-key")
+
+    def capsules(self) -> tuple[Capsule, ...]:
+        """Return all capsules, the newest first.
+
+        :raises ConfigError: one cannot be read or bears another one's name.
+        """
+        paths = (self.directory / CAPSULES).glob("*.capsule")
+        found = [_capsule(path) for path in paths]
+        return tuple(sorted(found, key=lambda one: (one.epoch, one.created, one.id), reverse=True))
+
+    def capsule(self, key_id: bytes) -> Capsule | None:
+        """Return the capsule of one epoch, or None if there is none.
+
+        :raises ConfigError: it cannot be read or bears another one's name.
+        """
+        path = self.capsule_path(key_id)
+        return _capsule(path) if path.exists() else None
+
+    def unwrap(self, capsule: Capsule, identity: Identity) -> EpochKey | None:
+        """Return the epoch key of a capsule, or None if it is for others.
+
+        :raises ConfigError: it is for this identity, and damaged.
+        """
+        try:
+            return capsule.open(identity)
+        except DamagedError as error:
+            path = self.capsule_path(capsule.key_id)
+            raise keyfile.mistake(path, str(error), error.hint) from None
+
+    def recipients(self) -> tuple[Recipient, ...]:
+        """Return everyone whom the next epoch will be wrapped for, by name.
+
+        :raises ConfigError: a file cannot be read or bears another one's name.
+        """
+        found = []
+        for path in sorted((self.directory / RECIPIENTS).glob("*.pub")):
+            recipient = _parsed(path, keyfile.PUBLIC, parse_recipient)
+            if path.stem != recipient.name:
+                raise keyfile.mistake(path, f"holds the recipient {recipient.name}")
+            found.append(recipient)
+        return tuple(found)
+
+    def capsule_path(self, key_id: bytes) -> Path:
+        """Return where the capsule of an epoch lies."""
+        return self.directory / CAPSULES / f"{key_id.hex()}.capsule"
+
+    def _secret(self, name: str, read: Callable[[bytes], T]) -> T:
+        given = self._credentials / name if self._credentials else None
+        if given is not None and given.exists():
+            # A service manager grants access by ACLs, whose mask looks like group access.
+            return _parsed(given, keyfile.LITTLE, read)
+        keyfile.check_directory(self.directory)
+        mode = keyfile.LITTLE if name == PSEUDONYM else keyfile.SECRET
+        return _parsed(self.directory / name, mode, read)
+
+    def _random(self, name: str, kind: str) -> bytes:
+        return self._secret(name, lambda data: _parse_random(data, kind))
+
+
+class MemoryKeys:
+    """The :class:`~node.crypto.base.KeyProvider` of keys that only memory holds.
+
+    :param secrets: 32 bytes each, the oldest first; the last one seals.
+    """
+
+    def __init__(self, secrets: Iterable[bytes]) -> None:
+        self._keys = [EpochKey(secret) for secret in secrets]
+
+    def __repr__(self) -> str:
+        return f"<MemoryKeys {' '.join(key.key_id.hex() for key in self._keys)}>"
+
+    def sealer(self) -> EpochSealer:
+        """Return the sealer of the last key."""
+        return EpochSealer(self._current())
+
+    def prover(self) -> KeyringOpener:
+        """Return an opener for the last key alone."""
+        return KeyringOpener([self._current()])
+
+    def opener(self) -> KeyringOpener:
+        """Return an opener for all keys."""
+        self._current()
+        return KeyringOpener(reversed(self._keys))
+
+    def _current(self) -> EpochKey:
+        if not self._keys:
+            raise ConfigError(["keys: there is none"])
+        return self._keys[-1]
+
+
+def render_random(kind: str, created: float, secret: bytes) -> bytes:
+    """Return the text of a file with 32 random bytes: ``pseudonym-key``, ``mapping-key``."""
+    stanza = Stanza(("secret",), secret)
+    return Document(kind, {"created": format_time(created)}, (stanza,)).render()
+
+
+def _parse_random(data: bytes, kind: str) -> bytes:
+    document = parse(data, kind, ("created",))
+    parse_time(kind, document.fields["created"])
+    secret = document.body("secret")
+    if len(secret) != KEY_BYTES:
+        raise UnreadableError(f"{kind}: the secret is not 32 bytes long")
+    return secret
+
+
+def _capsule(path: Path) -> Capsule:
+    capsule = _parsed(path, keyfile.PUBLIC, parse_capsule)
+    if path.stem != capsule.id:
+        raise keyfile.mistake(path, f"holds the capsule of {capsule.id}")
+    return capsule
+
+
+def _parsed(path: Path, mode: int, read: Callable[[bytes], T]) -> T:
+    try:
+        return read(keyfile.read(path, mode))
+    except UnreadableError as error:
+        raise keyfile.mistake(path, str(error), error.hint) from None
