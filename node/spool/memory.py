@@ -1,151 +1,28 @@
-"""The spool in memory: the twin that tests run against, and the ledger's meaning in plain code."""
+"""The spool in memory: the twin that tests run against, and what it means in plain code."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import tempfile
-import threading
-import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, TypeVar
 
 from node.errors import StaleClaimError
 from node.spool import states
-from node.spool.base import Accepted, DeliveryClaim, EntryClaim, Stats
-from node.types import Delivery, DeliveryState, EntryState, SpoolEntry
+from node.spool.base import Accepted, DeliveryClaim, EntryClaim
+from node.spool.buffers import MemoryBlobs
+from node.spool.tables import DeliveryItem, EntryItem, Item, Tables
+from node.types import DeliveryState, EntryState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from node.types import Decision, Event, Instance
 
+__all__ = ["MemoryBlobs", "MemoryLedger"]
 
-class MemoryBlobs:
-    """A :class:`~node.spool.base.BlobStore` that forgets all when the process ends.
-
-    :param clock: seconds since the epoch; tells when a blob was written.
-    :param room: bytes that all blobs together may take.
-    """
-
-    def __init__(self, *, clock: Callable[[], float] = time.time, room: int = 1 << 40) -> None:
-        self._clock = clock
-        self._room = room
-        self._blobs: dict[str, tuple[bytes, float]] = {}
-        self._pinned: list[str] = []
-        self._lock = threading.Lock()
-
-    def put(self) -> MemoryIncoming:
-        """Begin a new blob."""
-        return MemoryIncoming(self._keep, self._unpin)
-
-    def open(self, sha256: str) -> BinaryIO:
-        """Open a blob for reading."""
-        return io.BytesIO(self.read(sha256))
-
-    def read(self, sha256: str) -> bytes:
-        """Return a blob whole."""
-        return self._blobs[sha256][0]
-
-    def delete(self, sha256: str, *, unless: Callable[[], bool] | None = None) -> bool:
-        """Remove a blob unless it is spared, or being committed."""
-        with self._lock:
-            if sha256 in self._pinned or (unless is not None and unless()):
-                return False
-            self._blobs.pop(sha256, None)
-        return True
-
-    def free(self) -> int:
-        """Return how many bytes there is room for."""
-        return self._room - sum(len(data) for data, _ in self._blobs.values())
-
-    def walk(self) -> Iterator[tuple[str, float]]:
-        """Yield (sha256, seconds since the epoch when it was written)."""
-        yield from [(sha256, written) for sha256, (_, written) in self._blobs.items()]
-
-    def sweep(self) -> int:
-        """Return 0: partial blobs go with their writers."""
-        return 0
-
-    def _keep(self, data: bytes) -> str:
-        sha256 = hashlib.sha256(data).hexdigest()
-        with self._lock:
-            self._blobs[sha256] = (data, self._clock())
-            self._pinned.append(sha256)
-        return sha256
-
-    def _unpin(self, sha256: str) -> None:
-        with self._lock:
-            self._pinned.remove(sha256)
+Row = TypeVar("Row", bound=Item)
 
 
-class MemoryIncoming:
-    """A :class:`~node.spool.base.Incoming` of :class:`MemoryBlobs`."""
-
-    def __init__(self, keep: Callable[[bytes], str], unpin: Callable[[str], None]) -> None:
-        self._keep = keep
-        self._unpin = unpin
-        self._committed: list[str] = []
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 closed on leaving
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append bytes."""
-        self._file.write(data)
-
-    def fileno(self) -> int:
-        """Return a descriptor to write to directly."""
-        return self._file.fileno()
-
-    def commit(self, *, durable: bool = True) -> str:  # noqa: ARG002 nothing here is
-        """Make the blob visible and return its SHA-256 in hex."""
-        self._file.seek(0)
-        self._committed.append(self._keep(self._file.read()))
-        return self._committed[-1]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._file.close()
-        for sha256 in self._committed:
-            self._unpin(sha256)
-
-
-@dataclass(slots=True)
-class _Row:
-    """What an entry or a delivery has beside what the rest of the node sees of it."""
-
-    since: float
-    token: int = 0
-    crashes: int = 0
-    worker: str = ""
-    leased_until: float | None = None
-    ended_at: float | None = None
-    sent_uids: tuple[str, str, str] = ("", "", "")
-
-    def free(self) -> None:
-        self.worker, self.leased_until = "", None
-
-
-Claim = EntryClaim | DeliveryClaim
-
-
-class MemoryLedger:
+class MemoryLedger(Tables):
     """A :class:`~node.spool.base.Ledger` that forgets all when the process ends."""
-
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        self._now = clock
-        self._lock = threading.RLock()
-        self._entries: dict[int, SpoolEntry] = {}
-        self._deliveries: dict[int, Delivery] = {}
-        self._entry_rows: dict[int, _Row] = {}
-        self._delivery_rows: dict[int, _Row] = {}
-        self._garbage: dict[str, None] = {}
-        self._outbox: dict[int, tuple[float, Event]] = {}
-        self._numbers = {"entry": 0, "delivery": 0, "event": 0}
-
-    def close(self) -> None:
-        """Release nothing."""
 
     # What arrives ---------------------------------------------------------
 
@@ -158,21 +35,21 @@ class MemoryLedger:
                 if entry.instance.sop_instance_uid == instance.sop_instance_uid
                 and entry.state is not EntryState.DISCARDED
             ]
-            same = [entry.id for entry in rivals if entry.instance.blob == instance.blob]
-            if same:
-                accepted = Accepted(same[0], "duplicate")
-            else:
-                state, reason = states.begin(decision, conflict=bool(rivals))
-                route, priority, destinations = states.route_of(decision)
-                number = self._number("entry")
-                self._entries[number] = SpoolEntry(
-                    number, instance, state, route, decision.action, priority, reason=reason
-                )
-                self._entry_rows[number] = _Row(self._now())
-                self._add_deliveries(number, priority, destinations)
-                accepted = Accepted(number, "conflict" if rivals else "new")
-            self.record(states.annotated(event, accepted.entry, accepted.kind))
-            return accepted
+            for entry in rivals:
+                if entry.instance.blob == instance.blob:
+                    self.record(states.annotated(event, entry.id, "duplicate"))
+                    return Accepted(entry.id, "duplicate")
+            state, reason = states.begin(decision, conflict=bool(rivals))
+            route, priority, destinations = states.route_of(decision)
+            entry = EntryItem(
+                id=next(self._entry_ids), priority=priority, since=self._now(), reason=reason,
+                instance=instance, state=state, route=route, action=decision.action,
+            )  # fmt: skip
+            self._entries[entry.id] = entry
+            self._add_deliveries(entry, destinations)
+            kind = "conflict" if rivals else "new"
+            self.record(states.annotated(event, entry.id, kind))
+            return Accepted(entry.id, kind)
 
     # Work -----------------------------------------------------------------
 
@@ -180,35 +57,21 @@ class MemoryLedger:
         """Lease RECEIVED entries that are due, highest priority and oldest first."""
         with self._lock:
             waiting = [e for e in self._entries.values() if e.state is EntryState.RECEIVED]
-            claims = []
-            for number in self._due(waiting, self._entry_rows, limit):
-                entry, row = self._entries[number], self._entry_rows[number]
-                entry = replace(entry, attempts=entry.attempts + 1, not_before=0.0)
-                self._entries[number] = entry
-                self._lease(row, worker, lease)
-                claims.append(EntryClaim(entry, row.token, row.crashes - 1))
-            return claims
+            claimed = self._claim(waiting, worker, limit, lease)
+            return [EntryClaim(e.shown(), e.token, e.crashes - 1) for e in claimed]
 
     def claim_deliveries(
         self, worker: str, destination: str, *, limit: int, lease: float
     ) -> list[DeliveryClaim]:
         """Lease PENDING deliveries of one destination that are due, as above."""
         with self._lock:
-            waiting = [
+            pending = [
                 delivery
                 for delivery in self._deliveries.values()
                 if delivery.state is DeliveryState.PENDING and delivery.destination == destination
             ]
-            claims = []
-            for number in self._due(waiting, self._delivery_rows, limit):
-                row = self._delivery_rows[number]
-                found = self._deliveries[number]
-                self._deliveries[number] = replace(
-                    found, attempts=found.attempts + 1, not_before=0.0
-                )
-                self._lease(row, worker, lease)
-                claims.append(DeliveryClaim(self._shown(number), row.token, row.crashes - 1))
-            return claims
+            claimed = self._claim(pending, worker, limit, lease)
+            return [DeliveryClaim(d.shown(), d.token, d.crashes - 1) for d in claimed]
 
     def ready(
         self,
@@ -222,36 +85,245 @@ class MemoryLedger:
     ) -> None:
         """Record the object to send: entry READY, deliveries PENDING."""
         with self._lock:
-            row = self._fenced(claim)
-            row.free()
-            row.crashes = 0
-            row.sent_uids = (sop_class_uid, sop_instance_uid, transfer_syntax_uid)
-            number = claim.entry.id
-            self._change(number, state=EntryState.READY, sealed=sealed, reason="")
-            for delivery in self._of(number):
-                if delivery.state is DeliveryState.WAITING:
-                    self._move(delivery.id, DeliveryState.PENDING)
-                    self._delivery_rows[delivery.id].since = self._now()
-            self._finish(number)
+            self._fenced(claim).end()
+            entry = self._entries[claim.entry.id]
+            entry.state, entry.sealed = EntryState.READY, sealed
+            entry.uids = (sop_class_uid, sop_instance_uid, transfer_syntax_uid)
+            for delivery in self._of(entry, DeliveryState.WAITING):
+                delivery.state, delivery.since = DeliveryState.PENDING, self._now()
+            self._finish(entry)
             self.record(event)
 
     def retry_entry(
         self, claim: EntryClaim, delay: float, reason: str, event: Event, *, crash: bool = False
     ) -> None:
         """Give an entry back, due in ``delay`` seconds."""
-        with self._lock:
-            due = self._give_back(claim, delay, crash=crash)
-            self._change(claim.entry.id, not_before=due, reason=reason)
-            self.record(event)
+        self._defer(claim, delay, reason, event, crash=crash)
 
     def retry_delivery(
         self, claim: DeliveryClaim, delay: float, reason: str, event: Event, *, crash: bool = False
     ) -> None:
         """Give a delivery back, due in ``delay`` seconds."""
+        self._defer(claim, delay, reason, event, crash=crash)
+
+    def set_aside(self, claim: EntryClaim, state: EntryState, reason: str, event: Event) -> None:
+        """End the work on an entry as HELD or PARKED, for the reason given."""
         with self._lock:
-            due = self._give_back(claim, delay, crash=crash)
-            number = claim.delivery.id
-            self._deliveries[number] = replace(
-                self._deliveries[number], not_before=due, reason=reason
-            )
+            self._fenced(claim).end(reason)
+            self._entries[claim.entry.id].state = state
             self.record(event)
+
+    def settle(self, claim: DeliveryClaim, state: DeliveryState, reason: str, event: Event) -> None:
+        """End a delivery as SENT, VERIFIED or PARKED; the last one ends its entry."""
+        with self._lock:
+            self._fenced(claim).end(reason)
+            delivery = self._deliveries[claim.delivery.id]
+            delivery.state = state
+            self._finish(delivery.entry)
+            self.record(event)
+
+    # Leases ---------------------------------------------------------------
+
+    def extend(self, claims: Sequence[EntryClaim | DeliveryClaim], lease: float) -> None:
+        """Renew leases: all of them, or none."""
+        with self._lock:
+            until = self._now() + min(lease, states.HORIZON_SECONDS)
+            for item in [self._fenced(claim) for claim in claims]:
+                item.leased_until = until
+
+    def release(self, claims: Sequence[EntryClaim | DeliveryClaim]) -> None:
+        """Give back what was not begun; it counts as no attempt."""
+        with self._lock:
+            for item in filter(None, map(self._holding, claims)):
+                item.attempts = max(item.attempts - 1, 0)
+                item.crashes = max(item.crashes - 1, 0)
+                item.free()
+
+    def release_expired(self) -> int:
+        """Give back what dead workers held; return how many rows."""
+        with self._lock:
+            number = 0
+            for item in self._leased():
+                if item.leased_until is not None and item.leased_until <= self._now():
+                    item.free()
+                    number += 1
+                elif item.leased_until is not None:
+                    horizon = self._now() + states.HORIZON_SECONDS
+                    item.leased_until = min(item.leased_until, horizon)
+            return number
+
+    def release_worker(self, worker: str) -> int:
+        """Give back at once what one worker held; return how many rows."""
+        with self._lock:
+            held = [item for item in self._leased() if item.worker == worker]
+            for item in held:
+                item.free()
+            return len(held)
+
+    # What a person does ---------------------------------------------------
+
+    def hold(self, entry: int, reason: str, event: Event) -> None:
+        """Stop an entry and its unsent deliveries as HELD until :meth:`requeue`."""
+        self._stop(entry, EntryState.HELD, reason, event)
+
+    def park(self, entry: int, reason: str, event: Event) -> None:
+        """Stop an entry as :meth:`hold` does, but PARKED."""
+        self._stop(entry, EntryState.PARKED, reason, event)
+
+    def discard(self, entry: int, reason: str, event: Event) -> None:
+        """Mark an entry DISCARDED; its blobs become garbage after retention."""
+        with self._lock:
+            self._stop(entry, EntryState.DISCARDED, reason, event)
+            found = self._entries[entry]
+            found.ended_at = self._now()
+            for delivery in self._of(found, *states.UNSENT):
+                delivery.end(delivery.reason)
+                delivery.state = DeliveryState.DISCARDED
+
+    def remake(self, entry: int, event: Event) -> None:
+        """Seal a READY entry again, since the object to send is gone or damaged."""
+        with self._lock:
+            found = self._entries[entry]
+            states.refuse_unready(entry, found.state)
+            self._halt(found)
+            self._unseal(found)
+            found.restart(self._now())
+            found.state = EntryState.RECEIVED
+            self.record(event)
+
+    def requeue(self, entry: int, decision: Decision | None, event: Event) -> None:
+        """Start an entry and its PARKED deliveries again, from zero attempts and at once."""
+        with self._lock:
+            found = self._entries[entry]
+            states.refuse_ended(entry, found.state)
+            states.refuse_unworked(entry, decision.action if decision else found.action)
+            if decision is not None:
+                found.route, found.priority, destinations = states.route_of(decision)
+                found.action = decision.action
+                found.free()
+                self._unseal(found)
+                for delivery in self._of(found, *states.UNSENT):
+                    del self._deliveries[delivery.id]
+                self._add_deliveries(found, destinations)
+            found.restart(self._now())
+            found.state = EntryState.READY if found.sealed else EntryState.RECEIVED
+            for delivery in self._of(found, *states.UNSENT):
+                delivery.restart(self._now())
+                delivery.state = DeliveryState.PENDING if found.sealed else DeliveryState.WAITING
+            self.record(event)
+
+    # Ends and audit -------------------------------------------------------
+
+    def forget(self, entry: int, event: Event) -> None:
+        """Delete a DONE or DISCARDED entry's rows; its blobs become :meth:`garbage`."""
+        with self._lock:
+            found = self._entries[entry]
+            states.refuse_unended(entry, found.state)
+            for delivery in self._of(found):
+                del self._deliveries[delivery.id]
+            del self._entries[entry]
+            self._garbage.setdefault(found.instance.blob)
+            self._unseal(found)
+            self.record(event)
+
+    def cleared(self, blobs: Sequence[str]) -> None:
+        """Strike blobs off the :meth:`garbage`."""
+        with self._lock:
+            for blob in blobs:
+                self._garbage.pop(blob, None)
+
+    def record(self, event: Event) -> None:
+        """Append an audit event that belongs to no row."""
+        with self._lock:
+            self._outbox[next(self._event_seqs)] = (self._now(), event)
+
+    def drained(self, seq: int) -> None:
+        """Delete audit rows up to and including ``seq`` from the outbox."""
+        with self._lock:
+            self._outbox = {number: row for number, row in self._outbox.items() if number > seq}
+
+    # Parts of changes -----------------------------------------------------
+
+    def _add_deliveries(self, entry: EntryItem, destinations: tuple[str, ...]) -> None:
+        there = {delivery.destination for delivery in self._of(entry)}
+        for destination in destinations:
+            if destination not in there:
+                number = next(self._delivery_ids)
+                self._deliveries[number] = DeliveryItem(
+                    id=number, priority=entry.priority, since=self._now(),
+                    entry=entry, destination=destination,
+                )  # fmt: skip
+
+    def _claim(self, waiting: Sequence[Row], worker: str, limit: int, lease: float) -> list[Row]:
+        now = self._now()
+        horizon = now + states.HORIZON_SECONDS
+        for item in waiting:
+            item.not_before = 0.0 if item.not_before <= now else min(item.not_before, horizon)
+        due = [item for item in waiting if item.leased_until is None and not item.not_before]
+        due.sort(key=lambda item: (-item.priority, item.id))
+        chosen = states.choose([(item.id, item.crashes) for item in due[:limit]])
+        claimed = [item for item in due if item.id in chosen]
+        for item in claimed:
+            item.lease(worker, min(now + lease, horizon))
+        return claimed
+
+    def _holding(self, claim: EntryClaim | DeliveryClaim) -> Item | None:
+        """Return the row if the claim still holds its lease."""
+        item: Item | None
+        if isinstance(claim, EntryClaim):
+            item = self._entries.get(claim.entry.id)
+        else:
+            item = self._deliveries.get(claim.delivery.id)
+        held = item and item.token == claim.token and item.leased_until is not None
+        return item if held else None
+
+    def _fenced(self, claim: EntryClaim | DeliveryClaim) -> Item:
+        item = self._holding(claim)
+        if item is None:
+            raise StaleClaimError("the lease ran out before the work was done")
+        return item
+
+    def _defer(
+        self, claim: EntryClaim | DeliveryClaim, delay: float, reason: str, event: Event,
+        *, crash: bool,
+    ) -> None:  # fmt: skip
+        with self._lock:
+            item = self._fenced(claim)
+            item.free()
+            item.crashes = item.crashes if crash else 0
+            item.reason = reason
+            if delay > 0:
+                item.not_before = self._now() + min(delay, states.HORIZON_SECONDS)
+            self.record(event)
+
+    def _leased(self) -> list[Item]:
+        items = [*self._entries.values(), *self._deliveries.values()]
+        return [item for item in items if item.leased_until is not None]
+
+    def _finish(self, entry: EntryItem) -> None:
+        if self._of(entry, DeliveryState.WAITING, DeliveryState.PENDING):
+            return
+        parked = self._of(entry, DeliveryState.PARKED)
+        if parked:
+            entry.state, entry.reason = EntryState.PARKED, parked[0].reason
+        else:
+            entry.state, entry.ended_at = EntryState.DONE, self._now()
+
+    def _halt(self, entry: EntryItem) -> None:
+        for delivery in self._of(entry, DeliveryState.PENDING):
+            delivery.end(delivery.reason)
+            delivery.state = DeliveryState.WAITING
+
+    def _stop(self, number: int, state: EntryState, reason: str, event: Event) -> None:
+        with self._lock:
+            entry = self._entries[number]
+            states.refuse_ended(number, entry.state)
+            entry.end(reason)
+            entry.state = state
+            self._halt(entry)
+            self.record(event)
+
+    def _unseal(self, entry: EntryItem) -> None:
+        if entry.sealed:
+            self._garbage.setdefault(entry.sealed)
+        entry.sealed, entry.uids = "", ("", "", "")

@@ -1,0 +1,198 @@
+"""The tables of the ledger in memory, and what can be asked of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+from node.spool import states
+from node.spool.base import Stats
+from node.types import Delivery, DeliveryState, EntryState, SpoolEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from node.types import Action, Event, Instance
+
+
+@dataclass(kw_only=True)
+class Item:
+    """What entries and deliveries have in common."""
+
+    id: int
+    priority: int
+    since: float
+    reason: str = ""
+    attempts: int = 0
+    crashes: int = 0
+    not_before: float = 0.0
+    token: int = 0
+    worker: str = ""
+    leased_until: float | None = None
+
+    def lease(self, worker: str, until: float) -> None:
+        """Count an attempt and give it to a worker."""
+        self.attempts += 1
+        self.crashes += 1
+        self.token += 1
+        self.not_before = 0.0
+        self.worker, self.leased_until = worker, until
+
+    def free(self) -> None:
+        """End the lease."""
+        self.worker, self.leased_until = "", None
+
+    def end(self, reason: str = "") -> None:
+        """End the work in good order."""
+        self.free()
+        self.crashes = 0
+        self.reason = reason
+
+    def restart(self, now: float) -> None:
+        """Begin again from zero attempts."""
+        self.reason, self.attempts, self.crashes = "", 0, 0
+        self.not_before, self.since = 0.0, now
+
+
+@dataclass(kw_only=True)
+class EntryItem(Item):
+    """One instance."""
+
+    instance: Instance
+    state: EntryState
+    route: str
+    action: Action
+    sealed: str = ""
+    uids: tuple[str, str, str] = ("", "", "")
+    ended_at: float = 0.0
+
+    def shown(self) -> SpoolEntry:
+        """Return what the rest of the node sees."""
+        return SpoolEntry(
+            self.id, self.instance, self.state, self.route, self.action, self.priority,
+            self.sealed, self.attempts, self.not_before, self.reason,
+        )  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class DeliveryItem(Item):
+    """One (instance, destination)."""
+
+    entry: EntryItem
+    destination: str
+    state: DeliveryState = DeliveryState.WAITING
+
+    def shown(self) -> Delivery:
+        """Return what the rest of the node sees."""
+        return Delivery(
+            self.id, self.entry.id, self.destination, self.state, self.entry.sealed,
+            *self.entry.uids, self.priority, self.attempts, self.not_before, self.since,
+            self.reason,
+        )  # fmt: skip
+
+
+class Tables:
+    """The asking half of the ledger in memory."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._now = clock
+        self._lock = threading.RLock()
+        self._entries: dict[int, EntryItem] = {}
+        self._deliveries: dict[int, DeliveryItem] = {}
+        self._garbage: dict[str, None] = {}
+        self._outbox: dict[int, tuple[float, Event]] = {}
+        self._entry_ids = count(1)
+        self._delivery_ids = count(1)
+        self._event_seqs = count(1)
+
+    def close(self) -> None:
+        """Release nothing."""
+
+    def get(self, entry: int) -> tuple[SpoolEntry, list[Delivery]]:
+        """Return one entry with its deliveries."""
+        with self._lock:
+            found = self._entries[entry]
+            return found.shown(), [delivery.shown() for delivery in self._of(found)]
+
+    def find(self, sop_instance_uid: str) -> list[SpoolEntry]:
+        """Return the entries of one SOP Instance UID (as received), newest first."""
+        return [
+            entry
+            for entry in reversed(self._shown())
+            if entry.instance.sop_instance_uid == sop_instance_uid
+        ]
+
+    def query(
+        self,
+        *,
+        state: EntryState | None = None,
+        destination: str = "",
+        after: int = 0,
+        limit: int = 100,
+    ) -> list[SpoolEntry]:
+        """Return entries by id, ``id > after``, at most ``limit``."""
+        with self._lock:
+            bound = {d.entry.id for d in self._deliveries.values() if d.destination == destination}
+            found = [
+                entry
+                for entry in self._shown()
+                if entry.id > after
+                and state in {None, entry.state}
+                and (not destination or entry.id in bound)
+            ]
+        return found[:limit]
+
+    def stats(self) -> Stats:
+        """Return counts and ages."""
+        with self._lock:
+            entries = Counter(entry.state.value for entry in self._entries.values())
+            deliveries: dict[str, Counter[str]] = {}
+            waiting: dict[str, list[float]] = {}
+            for entry in self._entries.values():
+                if entry.state is EntryState.RECEIVED:
+                    waiting.setdefault("", []).append(entry.since)
+            for delivery in self._deliveries.values():
+                deliveries.setdefault(delivery.destination, Counter())[delivery.state.value] += 1
+                if delivery.state is DeliveryState.PENDING:
+                    waiting.setdefault(delivery.destination, []).append(delivery.since)
+            return Stats(
+                dict(entries),
+                {destination: dict(counts) for destination, counts in deliveries.items()},
+                {place: max(0.0, self._now() - min(since)) for place, since in waiting.items()},
+                {place: len(since) for place, since in waiting.items()},
+            )
+
+    def finished(self, *, before: float, limit: int) -> list[SpoolEntry]:
+        """Return DONE and DISCARDED entries that ended before a time."""
+        with self._lock:
+            ended = [e for e in self._entries.values() if e.state in states.ENDED]
+            ended.sort(key=lambda entry: entry.ended_at)
+            return [entry.shown() for entry in ended if entry.ended_at < before][:limit]
+
+    def garbage(self, *, limit: int) -> list[str]:
+        """Return blobs that a row named and names no more, the oldest first."""
+        return list(self._garbage)[:limit]
+
+    def references(self, sha256: str) -> int:
+        """Return how many entries name a blob."""
+        return sum(sha256 in {e.instance.blob, e.sealed} for e in self._shown())
+
+    def outbox(self, *, limit: int) -> list[tuple[int, float, Event]]:
+        """Return (seq, time, event) of audit rows not yet drained, in order."""
+        with self._lock:
+            return [(seq, *row) for seq, row in self._outbox.items()][:limit]
+
+    def _of(self, entry: EntryItem, *wanted: DeliveryState) -> list[DeliveryItem]:
+        return [
+            delivery
+            for delivery in self._deliveries.values()
+            if delivery.entry is entry and (not wanted or delivery.state in wanted)
+        ]
+
+    def _shown(self) -> list[SpoolEntry]:
+        with self._lock:
+            return [entry.shown() for entry in self._entries.values()]
