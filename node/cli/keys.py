@@ -1,0 +1,265 @@
+"""``nodectl keys``: make, show, rotate and check the keys of the site."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from node.cli.arguments import configured
+from node.crypto import custody, keyfile, recipient
+from node.crypto.document import format_time
+from node.crypto.keyring import IDENTITY, DirectoryKeys
+from node.crypto.suites import SUITES
+from node.errors import ConfigError, NotOurKeyError, UnreadableError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from node.cli.arguments import Parser
+    from node.cli.output import Out
+    from node.crypto.capsule import Capsule
+    from node.crypto.recipient import Recipient
+
+NAME = "keys"
+HELP = "make, show, rotate and check the keys"
+EPILOG = """
+The node seals under an epoch key; rotate it every month or so. A capsule in
+the folder epochs/ holds each epoch key, wrapped for every recipient: what was
+sealed opens as long as one recipient's private key and the capsules live.
+Copy the whole key folder to a safe place after every change, and check the
+copy with verify-backup. Run this verb as the user who owns the key folder.
+
+EXAMPLES
+  nodectl --config /etc/sealnode keys list
+  nodectl --config /etc/sealnode keys rotate
+  nodectl --config /etc/sealnode keys verify-backup /mnt/safe/keys
+  nodectl keys recipients new archive --out /mnt/stick
+  nodectl --config /etc/sealnode keys recipients add /mnt/stick/archive.pub
+
+EXIT STATUS
+  0   done; for verify-backup: the copy opens every epoch
+  2   the command line makes no sense
+  3   the keys are not as they should be; nothing was changed
+  4   a file is no recipient
+  12  verify-backup: the copy does not open every epoch
+"""
+_EPOCHS = {
+    "epoch": "EPOCH",
+    "key_id": "KEY",
+    "created": "CREATED",
+    "current": "CURRENT",
+    "opens": "OPENS",
+    "recipients": "RECIPIENTS",
+}
+_RECIPIENTS = {"name": "NAME", "suite": "SUITE", "id": "ID", "created": "CREATED"}
+_FINDINGS = {"epoch": "EPOCH", "key_id": "KEY", "state": "STATE"}
+
+
+def add_arguments(parser: Parser) -> None:
+    """Add the verb's own arguments."""
+    parser.add_argument(
+        "--keys", metavar="DIR", type=Path, help="the key folder (default: as configured)"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    new = commands.add_parser("new", description="make the keys of a new site")
+    _add_suite(new)
+    commands.add_parser("list", description="show all epochs, the newest first")
+    show = commands.add_parser("show", description="show one epoch with its recipients")
+    show.add_argument("key_id", metavar="KEY", nargs="?", help="its id (default: the current one)")
+    commands.add_parser("rotate", description="begin a new epoch for all recipients")
+    backup = commands.add_parser("verify-backup", description="prove that a copy opens every epoch")
+    backup.add_argument("backup", metavar="DIR", type=Path, help="a copy of the key folder")
+    _add_recipients(commands.add_parser("recipients", description="show or change who may open"))
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Do what the command says."""
+    if args.command == "recipients":
+        return {
+            "list": _recipients,
+            "new": _recipient_new,
+            "add": _recipient_add,
+            "remove": _recipient_remove,
+        }[args.change](args, out)
+    return {
+        "new": _new,
+        "list": _list,
+        "show": _show,
+        "rotate": _rotate,
+        "verify-backup": _verify_backup,
+    }[args.command](args, out)
+
+
+def _add_suite(parser: Parser) -> None:
+    parser.add_argument(
+        "--suite",
+        metavar="SUITE",
+        choices=tuple(SUITES),
+        default=recipient.DEFAULT_SUITE,
+        help=f"one of {', '.join(SUITES)} (default: {recipient.DEFAULT_SUITE})",
+    )
+
+
+def _add_recipients(parser: Parser) -> None:
+    changes = parser.add_subparsers(dest="change", metavar="COMMAND", required=True)
+    changes.add_parser("list", description="show for whom the next epoch will be wrapped")
+    new = changes.add_parser("new", description="make a key pair for someone who shall open")
+    new.add_argument("name", metavar="NAME", help="1 to 32 of a-z, 0-9 and -")
+    new.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder for NAME.key and NAME.pub"
+    )
+    _add_suite(new)
+    add = changes.add_parser("add", description="let someone open from the current epoch on")
+    add.add_argument("file", metavar="FILE", type=Path, help="their .pub file")
+    add.add_argument("--history", action="store_true", help="let them open earlier epochs, too")
+    remove = changes.add_parser("remove", description="begin an epoch that someone cannot open")
+    remove.add_argument("name", metavar="NAME", help="as 'recipients list' shows it")
+
+
+def _new(args: argparse.Namespace, out: Out) -> int:
+    directory = _directory(args)
+    made = custody.create(directory, clock=time.time, suite=args.suite)
+    out.answer(
+        _created(made, directory),
+        f"made keys in {directory}, epoch {made.epoch}, key {made.id}\n"
+        "keep a copy of this folder in a safe place: without it nothing opens again",
+    )
+    return 0
+
+
+def _list(args: argparse.Namespace, out: Out) -> int:
+    keys = DirectoryKeys(_directory(args))
+    capsules = keys.capsules()
+    if not capsules:
+        raise keyfile.mistake(keys.directory, "holds no epoch", "nodectl keys new makes keys")
+    out.table([_facts(keys, capsule) for capsule in capsules], _EPOCHS)
+    return 0
+
+
+def _show(args: argparse.Namespace, out: Out) -> int:
+    keys = DirectoryKeys(_directory(args))
+    wanted = args.key_id or keys.epoch().key.key_id.hex()
+    found = next((one for one in keys.capsules() if one.id == wanted), None)
+    if found is None:
+        raise NotOurKeyError("there is no epoch of this key", hint="see 'nodectl keys list'")
+    slots = [{"name": slot.name, "suite": slot.suite, "id": slot.recipient} for slot in found.slots]
+    shown = [f"{slot['name']} ({slot['suite']} {slot['id']})" for slot in slots]
+    facts = _facts(keys, found)
+    facts["recipients"] = slots if out.json else shown
+    out.answer(facts)
+    return 0
+
+
+def _rotate(args: argparse.Namespace, out: Out) -> int:
+    directory = _directory(args)
+    made = custody.rotate(directory, clock=time.time)
+    out.answer(
+        _created(made, directory),
+        f"began epoch {made.epoch}, key {made.id}\n"
+        "copy the key folder to the safe place again, and start the node again to seal under it",
+    )
+    return 0
+
+
+def _verify_backup(args: argparse.Namespace, out: Out) -> int:
+    findings = custody.verify_backup(_directory(args), args.backup)
+    rows = [{"epoch": one.epoch, "key_id": one.key_id, "state": one.state} for one in findings]
+    out.table(rows, _FINDINGS)
+    bad = sum(1 for one in findings if one.state != "opens")
+    if bad:
+        raise NotOurKeyError(
+            f"the copy does not open {bad} of {len(findings)} epochs",
+            hint="copy the whole key folder again",
+        )
+    return 0
+
+
+def _recipients(args: argparse.Namespace, out: Out) -> int:
+    found = DirectoryKeys(_directory(args)).recipients()
+    out.table([dict(one.fields()) for one in found], _RECIPIENTS)
+    return 0
+
+
+def _recipient_new(args: argparse.Namespace, out: Out) -> int:
+    try:
+        identity = recipient.generate(args.name, time.time(), args.suite)
+    except UnreadableError as error:
+        raise UsageError(str(error)) from None
+    secret, public = custody.write_identity(args.out, identity)
+    out.answer(
+        {"id": identity.recipient.id, "identity": secret, "recipient": public, "result": "made"},
+        f"wrote {secret} (secret: it opens) and {public}\n"
+        f"next: nodectl keys recipients add {public}",
+    )
+    return 0
+
+
+def _recipient_add(args: argparse.Namespace, out: Out) -> int:
+    added = _read_recipient(args.file)
+    changed = custody.add_recipient(_directory(args), added, history=args.history)
+    epochs = [one.epoch for one in changed]
+    out.answer(
+        {"name": added.name, "id": added.id, "epochs": epochs, "result": "added"},
+        f"{added.name} {added.id} opens epoch {', '.join(map(str, epochs))} and all later ones",
+    )
+    return 0
+
+
+def _recipient_remove(args: argparse.Namespace, out: Out) -> int:
+    directory = _directory(args)
+    made = custody.remove_recipient(directory, args.name, clock=time.time)
+    out.answer(
+        {**_created(made, directory), "name": args.name, "result": "removed"},
+        f"removed {args.name} and began epoch {made.epoch}, key {made.id}\n"
+        "what was sealed before stays open to them\n"
+        "start the node again to seal under the new key",
+    )
+    return 0
+
+
+def _read_recipient(path: Path) -> Recipient:
+    try:
+        return recipient.parse_recipient(path.read_bytes())
+    except UnreadableError as error:
+        raise UnreadableError(f"{path}: {error}", hint=error.hint) from None
+
+
+def _created(made: Capsule, directory: Path) -> dict[str, Any]:
+    return {
+        "epoch": made.epoch,
+        "key_id": made.id,
+        "created": format_time(made.created),
+        "directory": directory,
+        "result": "made",
+    }
+
+
+def _facts(keys: DirectoryKeys, capsule: Capsule) -> dict[str, Any]:
+    return {
+        "epoch": capsule.epoch,
+        "key_id": capsule.id,
+        "created": format_time(capsule.created),
+        "current": capsule.key_id == _current(keys),
+        "opens": _opens(keys, capsule),
+        "recipients": [slot.name for slot in capsule.slots],
+    }
+
+
+def _current(keys: DirectoryKeys) -> bytes | None:
+    """Return the id of the key that seals, where this machine seals."""
+    try:
+        return keys.epoch().key.key_id
+    except ConfigError:
+        return None
+
+
+def _opens(keys: DirectoryKeys, capsule: Capsule) -> bool | None:
+    """Return whether the identity of this machine opens a capsule; None without one."""
+    if not (keys.directory / IDENTITY).exists():
+        return None
+    return keys.unwrap(capsule, keys.identity()) is not None
+
+
+def _directory(args: argparse.Namespace) -> Path:
+    return args.keys or configured(args).node.keys
