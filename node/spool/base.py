@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from mmap import mmap
 
     from node.types import (
         Decision,
@@ -39,6 +40,13 @@ class Incoming(Protocol):
 
     def fileno(self) -> int:
         """Return a descriptor to write to directly; hashing then happens at commit."""
+        ...
+
+    def mapped(self) -> mmap:
+        """Return what was written so far, mapped for reading; at least one byte.
+
+        Close it before the ``with`` block is left.
+        """
         ...
 
     def commit(self, *, durable: bool = True) -> str:

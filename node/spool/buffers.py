@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import tempfile
 import threading
 import time
@@ -87,6 +88,10 @@ class MemoryIncoming:
     def fileno(self) -> int:
         """Return a descriptor to write to directly."""
         return self._file.fileno()
+
+    def mapped(self) -> mmap.mmap:
+        """Return what was written so far, mapped for reading."""
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def commit(self, *, durable: bool = True) -> str:  # noqa: ARG002 nothing here is
         """Make the blob visible and return its SHA-256 in hex."""

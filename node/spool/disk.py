@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import mmap
 import os
 import re
 import stat
@@ -136,6 +137,10 @@ class DiskIncoming:
         """Return a descriptor to write to directly; hashing then happens at commit."""
         self._direct = True
         return self._descriptor
+
+    def mapped(self) -> mmap.mmap:
+        """Return what was written so far, mapped for reading."""
+        return mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ)
 
     def commit(self, *, durable: bool = True) -> str:
         """Make the blob visible and return its SHA-256 in hex."""
