@@ -1,0 +1,265 @@
+"""What a device that changes pixels owes the header, and the way back.
+
+PS3.3 C.7.6.1.1.2 and C.12.1: Image Type says DERIVED, Derivation Description
+and Contributing Equipment say what was done; what the changed pixels make
+untrue (signatures, icon, extremes) goes or is made true. The SOP Instance UID
+stays: the change is not expected to affect professional interpretation
+(C.12.4.1.1). All of it is spliced into the raw bytes in the object's own
+encoding, and everything else stays byte for byte.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from node.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, Encoding, header
+from node.dicom.headers import assemble, pixel_head, pixel_span
+from node.dicom.reader import NATIVE_SYNTAXES, PIXEL_DATA
+from node.errors import UnsealableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from node.dicom.pixels import Stored
+    from node.dicom.reader import DicomObject
+
+PRIVATE_GROUP = 0x5EA1
+PRIVATE_CREATOR = b"SEALNODE"
+HEADER_COPY, SEALED_RECORD, KEY_HINT = 1, 2, 3
+_PRIVATE_VRS = {HEADER_COPY: "OB", SEALED_RECORD: "OB", KEY_HINT: "LO"}
+
+IMAGE_TYPE = 0x00080008
+DERIVATION_DESCRIPTION = 0x00082111
+CONTRIBUTING_EQUIPMENT = 0x0018A001
+SMALLEST, LARGEST = 0x00280106, 0x00280107
+MAC_PARAMETERS = 0x4FFE0001
+ICON_IMAGE = 0x00880200
+DIGITAL_SIGNATURES = 0xFFFAFFFA
+
+MAX_DERIVATION = 1024  # characters of an ST (PS3.5 6.2)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What was done to an object, for people who read its header.
+
+    :param method: such as ``"reversible mark tiles-1"``; plain ASCII text.
+    :param key_id: of the sealing key, in hex.
+    :param version: of this software.
+    :param at: seconds since the epoch, UTC; the time the object was received,
+        so that sealing again gives the same bytes.
+    """
+
+    method: str
+    key_id: str
+    version: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What becomes of each touched element.
+
+    :param elements: by tag: the new element, None for one that goes. The
+        extremes have a placeholder until the marked samples are known.
+    :param group_lengths: the groups whose length element must follow.
+    """
+
+    elements: dict[int, bytes | None]
+    group_lengths: tuple[int, ...]
+
+    @property
+    def touched(self) -> tuple[int, ...]:
+        """The tags that differ from the original, ascending."""
+        return tuple(sorted((*self.elements, *(group << 16 for group in self.group_lengths))))
+
+
+def plan(obj: DicomObject, work: Work, *, image: bool) -> Changes:
+    """Return what marking changes in the header of an object.
+
+    :param image: whether its pixels are marked. If not, only the private
+        block is added, so that nothing that may be signed changes.
+    :raises UnsealableError: the object has our private block already (code
+        ``already_sealed``), its elements are not in order (``order``), or its
+        private group is full (``private_group``).
+    """
+    if not obj.ordered:
+        raise UnsealableError("the elements are not in order", code="order")
+    if private_block(obj) is not None:
+        raise UnsealableError("the object carries a seal already", code="already_sealed")
+    _free_block(obj)
+    elements: dict[int, bytes | None] = {}
+    if image:
+        elements = {
+            DERIVATION_DESCRIPTION: _derivation(obj, work),
+            CONTRIBUTING_EQUIPMENT: _equipment(obj, work),
+        }
+        image_type = _image_type(obj)
+        if image_type is not None:
+            elements[IMAGE_TYPE] = image_type
+        for tag in (ICON_IMAGE, DIGITAL_SIGNATURES, SMALLEST, LARGEST):
+            if tag in obj.index:
+                elements[tag] = None
+        if DIGITAL_SIGNATURES in elements and MAC_PARAMETERS in obj.index:
+            elements[MAC_PARAMETERS] = None
+    groups = {tag >> 16 for tag in elements} | {PRIVATE_GROUP}
+    return Changes(elements, tuple(sorted(g for g in groups if g << 16 in obj.index)))
+
+
+def dress(
+    obj: DicomObject,
+    changes: Changes,
+    stored: Stored | None,
+    *,
+    private: Mapping[int, bytes],
+    extremes: tuple[int, int] | None = None,
+) -> bytes:
+    """Return the data set (not deflated) with its header changed and its pixels replaced.
+
+    :param stored: the new pixels; None leaves those that are there.
+    :param private: values for our private block by element byte:
+        ``HEADER_COPY``, ``SEALED_RECORD``, ``KEY_HINT``.
+    :param extremes: the smallest and the largest marked sample, written where
+        the object had such values.
+    """
+    encoding = obj.encoding
+    new = dict(changes.elements)
+    for tag, value in zip((SMALLEST, LARGEST), extremes or (), strict=False):
+        if tag in new and extremes is not None:
+            new[tag] = _extreme(obj, tag, value)
+    new |= _block(obj, private)
+    new |= _group_lengths(obj, changes.group_lengths, new)
+    before, after = assemble(obj, new)
+    element = obj.index.get(PIXEL_DATA)
+    if element is None:
+        return before + after
+    if stored is None:
+        return b"".join((before, obj.data[element.start : element.end], after))
+    if stored.transfer_syntax_uid not in NATIVE_SYNTAXES:
+        tail = header(SEQUENCE_END, "", 0, encoding)
+    elif element.undefined:
+        tail = b"\0" * (len(stored.value) % 2)
+    else:
+        tail = obj.data[pixel_span(obj)[1] : element.stop]
+    length = len(stored.value) + len(tail)
+    head = pixel_head(obj, stored.transfer_syntax_uid, length)
+    return b"".join((before, head, stored.value, tail, after))
+
+
+def private_block(obj: DicomObject) -> int | None:
+    """Return the block number of our private elements, None if there are none."""
+    for number in range(0x10, 0x100):
+        creator = obj.raw(PRIVATE_GROUP << 16 | number)
+        if creator is not None and creator.strip(b" \0") == PRIVATE_CREATOR:
+            return number
+    return None
+
+
+def private_value(obj: DicomObject, byte: int) -> bytes | None:
+    """Return a value of our private block, padding included; None if it is absent."""
+    block = private_block(obj)
+    return None if block is None else obj.raw(PRIVATE_GROUP << 16 | block << 8 | byte)
+
+
+def element_bytes(tag: int, vr: str, value: bytes, encoding: Encoding) -> bytes:
+    """Return a whole element; an odd value is padded as its VR demands (PS3.5 6.2)."""
+    if len(value) % 2:
+        value += b"\0" if vr in {"UI", "OB", "UN"} else b" "
+    return header(tag, vr, len(value), encoding) + value
+
+
+def _block(obj: DicomObject, private: Mapping[int, bytes]) -> dict[int, bytes | None]:
+    block = _free_block(obj)
+    first = PRIVATE_GROUP << 16
+    elements: dict[int, bytes | None] = {
+        first | block: element_bytes(first | block, "LO", PRIVATE_CREATOR, obj.encoding)
+    }
+    for byte, value in private.items():
+        tag = first | block << 8 | byte
+        elements[tag] = element_bytes(tag, _PRIVATE_VRS[byte], value, obj.encoding)
+    return elements
+
+
+def _free_block(obj: DicomObject) -> int:
+    """The first block of our group that nobody reserved (PS3.5 7.8.1)."""
+    for number in range(0x10, 0x100):
+        if PRIVATE_GROUP << 16 | number not in obj.index:
+            return number
+    raise UnsealableError("every private block of our group is taken", code="private_group")
+
+
+def _image_type(obj: DicomObject) -> bytes | None:
+    """Image Type with value 1 DERIVED (PS3.3 C.7.6.1.1.2); None if it stays."""
+    value = obj.raw(IMAGE_TYPE)
+    if not value:
+        return None
+    first, _, others = value.rstrip(b" \0").partition(b"\\")
+    if first.strip() != b"ORIGINAL":
+        return None
+    return element_bytes(IMAGE_TYPE, "CS", b"DERIVED\\" + others, obj.encoding)
+
+
+def _derivation(obj: DicomObject, work: Work) -> bytes:
+    """Derivation Description with a line added, or as it was if that is too long."""
+    ours = f"Sealnode {work.version}: {work.method}; key {work.key_id}".encode("ascii")
+    theirs = (obj.raw(DERIVATION_DESCRIPTION) or b"").rstrip(b" \0")
+    # CR LF also ends what escape sequences of ISO 2022 began (PS3.5 6.1.2.5.3).
+    text = theirs + b"\r\n" + ours if theirs else ours
+    if len(text) > MAX_DERIVATION:
+        text = theirs
+    return element_bytes(DERIVATION_DESCRIPTION, "ST", text, obj.encoding)
+
+
+def _equipment(obj: DicomObject, work: Work) -> bytes:
+    """Contributing Equipment Sequence with an item added (PS3.3 C.12.1)."""
+    element = obj.index.get(CONTRIBUTING_EQUIPMENT)
+    vr = element.vr if element else "SQ"
+    inner = Encoding.IMPLICIT_LE if vr == "UN" else obj.encoding  # PS3.5 6.2.2
+    at = datetime.fromtimestamp(work.at, UTC).strftime("%Y%m%d%H%M%S.%f+0000").encode("ascii")
+    purpose = _item(
+        element_bytes(0x00080100, "SH", b"109103", inner)
+        + element_bytes(0x00080102, "SH", b"DCM", inner)
+        + element_bytes(0x00080104, "LO", b"Modifying Equipment", inner),
+        inner,
+    )
+    item = _item(
+        element_bytes(0x00080070, "LO", b"Sealnode", inner)
+        + element_bytes(0x00081090, "LO", b"Sealnode", inner)
+        + element_bytes(0x00181020, "LO", work.version.encode("ascii"), inner)
+        + element_bytes(0x0018A002, "DT", at, inner)
+        + element_bytes(0x0018A003, "ST", work.method.encode("ascii"), inner)
+        + element_bytes(0x0040A170, "SQ", purpose, inner),
+        inner,
+    )
+    theirs = obj.raw(CONTRIBUTING_EQUIPMENT) or b""
+    if element is not None and element.undefined:
+        start = header(CONTRIBUTING_EQUIPMENT, vr, UNDEFINED, obj.encoding)
+        return start + theirs + item + header(SEQUENCE_END, "", 0, inner)
+    return header(CONTRIBUTING_EQUIPMENT, vr, len(theirs + item), obj.encoding) + theirs + item
+
+
+def _item(content: bytes, encoding: Encoding) -> bytes:
+    return header(ITEM, "", len(content), encoding) + content
+
+
+def _extreme(obj: DicomObject, tag: int, value: int) -> bytes:
+    vr = "SS" if value < 0 or obj.ints("PixelRepresentation") == (1,) else "US"
+    order = obj.encoding.order
+    return element_bytes(tag, vr, struct.pack(order + "H", value & 0xFFFF), obj.encoding)
+
+
+def _group_lengths(
+    obj: DicomObject, groups: tuple[int, ...], new: Mapping[int, bytes | None]
+) -> dict[int, bytes | None]:
+    """Group length elements (PS3.5 7.2) that are true of the changed groups."""
+    lengths: dict[int, bytes | None] = {}
+    for group in groups:
+        sizes = {e.tag: e.end - e.start for e in obj.elements if e.tag >> 16 == group}
+        sizes |= {tag: len(raw or b"") for tag, raw in new.items() if tag >> 16 == group}
+        total = sum(size for tag, size in sizes.items() if tag & 0xFFFF)
+        value = struct.pack(obj.encoding.order + "I", total)
+        lengths[group << 16] = element_bytes(group << 16, "UL", value, obj.encoding)
+    return lengths

@@ -1,0 +1,234 @@
+"""From a data set to samples that a mark may move, and back into a value field.
+
+The law: ``load(obj).store(pixels.carrier.samples)`` are the pixels that were
+there, byte for byte if they were native; else a stream that decodes to the
+same words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from node.dicom.native import (
+    MONOCHROME,
+    bounds_of,
+    facts_of,
+    read_words,
+    samples_of,
+    with_samples,
+    write_words,
+)
+from node.dicom.reader import NATIVE_SYNTAXES, PIXEL_DATA
+from node.errors import ProofError, UnsealableError
+from node.types import Binding, Carrier
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from node.dicom.native import Facts, Words
+    from node.dicom.reader import DicomObject
+
+
+class Codec(Protocol):
+    """Turns encapsulated value fields into words and words into value fields."""
+
+    def decode(self, obj: DicomObject, facts: Facts, *, lossy: str = "refuse") -> Words:
+        """Return the words of an encapsulated image, in the shape of ``facts``.
+
+        :raises UnsealableError: see :mod:`node.dicom.codecs`.
+        """
+        ...
+
+    def encode(self, words: Words, facts: Facts, transfer_syntax_uid: str) -> bytes:
+        """Return an encapsulated value field that decodes to ``words``, exactly.
+
+        :raises UnsealableError: there is no such encoder (code ``no_encoder``).
+        """
+        ...
+
+
+class Stored(NamedTuple):
+    """Pixels to put into the data set.
+
+    :param value: the words, or encapsulated: the items without the sequence
+        delimiter. Padding is the header's.
+    :param transfer_syntax_uid: the syntax that the data set then is in.
+    """
+
+    value: bytes
+    transfer_syntax_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """The samples of one image, and the way back.
+
+    :param words: frames x rows x columns x samples, as stored.
+    :param carrier: what a mark may move: the samples of a grey image, the
+        green plane of an RGB one (the other two move with it, so that grey
+        stays grey), the luminance of a YBR one.
+    """
+
+    obj: DicomObject
+    facts: Facts
+    words: Words
+    carrier: Carrier
+    codec: Codec | None
+
+    @property
+    def sha256(self) -> bytes:
+        """The digest of the words: little endian, colour by pixel, without padding.
+
+        It is the same in every lossless transfer syntax.
+        """
+        return _digest(self.words, self.facts)
+
+    def digest(self, samples: NDArray[np.int32]) -> bytes:
+        """Return what ``sha256`` is once ``samples`` are stored."""
+        return _digest(self._with(samples), self.facts)
+
+    def store(self, samples: NDArray[np.int32]) -> Stored:
+        """Return the value field that holds ``samples`` instead of the carrier's.
+
+        The transfer syntax stays if words can be written in it without loss.
+
+        :raises ProofError: a sample is out of its bounds.
+        :raises UnsealableError: what was encoded does not decode to the same.
+        """
+        return self.store_words(self._with(samples))
+
+    def _with(self, samples: NDArray[np.int32]) -> Words:
+        carrier = self.carrier
+        if (samples < carrier.low).any() or (samples > carrier.high).any():
+            raise ProofError("a sample is out of its bounds", code="bounds")
+        facts = self.facts
+        shape = (facts.frames, facts.rows, facts.columns)
+        if facts.samples_per_pixel == 1:
+            return with_samples(self.words[..., 0], samples.reshape(shape), facts)[..., None]
+        words = self.words.copy()
+        if facts.photometric.startswith("YBR_FULL"):
+            words[..., 0] = with_samples(self.words[..., 0], samples.reshape(shape), facts)
+            return words
+        change = (samples - carrier.samples).reshape(shape)
+        for channel in range(3):
+            old = self.words[..., channel]
+            words[..., channel] = with_samples(old, samples_of(old, facts) + change, facts)
+        return words
+
+    def store_words(self, words: Words) -> Stored:
+        """Return the value field that holds ``words``."""
+        return store_like(self.obj, self.facts, words, self.codec)
+
+
+def load(obj: DicomObject, codec: Codec | None = None, *, lossy: str = "refuse") -> Pixels:
+    """Return the samples of an image.
+
+    :param codec: needed for encapsulated pixels only.
+    :param lossy: ``"decode"`` accepts an image that was compressed with loss,
+        to be stored without further loss; ``"refuse"`` does not.
+    :raises UnsealableError: the image cannot be marked without loss; ``code``
+        says why: those of :func:`node.dicom.native.facts_of`, ``ybr_422``,
+        and those of :mod:`node.dicom.codecs`.
+    """
+    facts = facts_of(obj)
+    element = obj.index[PIXEL_DATA]
+    if obj.transfer_syntax_uid in NATIVE_SYNTAXES:
+        if facts.photometric == "YBR_FULL_422":
+            raise UnsealableError("chroma is subsampled", code="ybr_422")
+        words = read_words(obj.data, element, facts, obj.encoding.order)
+    elif codec is None:
+        raise UnsealableError("there is no codec for encapsulated pixels", code="no_codec")
+    else:
+        words = codec.decode(obj, facts, lossy=lossy)
+    return Pixels(obj, facts, words, _carrier(obj, facts, words), codec)
+
+
+def store_like(obj: DicomObject, facts: Facts, words: Words, codec: Codec | None) -> Stored:
+    """Return ``words`` as ``obj``, which may be without pixels, would hold them."""
+    if obj.transfer_syntax_uid in NATIVE_SYNTAXES:
+        value = write_words(words, obj.index[PIXEL_DATA], facts, obj.encoding.order)
+        return Stored(value, obj.transfer_syntax_uid)
+    assert codec is not None
+    return Stored(codec.encode(words, facts, obj.transfer_syntax_uid), obj.transfer_syntax_uid)
+
+
+def binding(obj: DicomObject, pixels: Pixels | None) -> Binding:
+    """Return what a seal in this object is bound to."""
+    uids = obj.text("SOPClassUID"), obj.text("SOPInstanceUID")
+    if pixels is None:
+        return Binding(*uids)
+    facts = pixels.facts
+    return Binding(
+        *uids,
+        rows=facts.rows,
+        columns=facts.columns,
+        frames=facts.frames,
+        samples_per_pixel=facts.samples_per_pixel,
+        bits_allocated=facts.bits_allocated,
+        bits_stored=facts.bits_stored,
+        pixel_representation=facts.pixel_representation,
+    )
+
+
+def field_sha256(obj: DicomObject) -> bytes:
+    """Return the digest of the Pixel Data value field as it stands, ``b""`` without one.
+
+    For objects that are sealed in the header alone.
+    """
+    element = obj.index.get(PIXEL_DATA)
+    if element is None:
+        return b""
+    return hashlib.sha256(memoryview(obj.data)[element.value : element.stop]).digest()
+
+
+def _digest(words: Words, facts: Facts) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(words, facts.dtype).data).digest()
+
+
+def _carrier(obj: DicomObject, facts: Facts, words: Words) -> Carrier:
+    tall = (facts.frames * facts.rows, facts.columns)
+    if facts.samples_per_pixel == 1 or facts.photometric.startswith("YBR_FULL"):
+        plane = words[..., 0]
+        samples = samples_of(plane, facts)
+        low, high = bounds_of(plane, facts)
+        padding = _padding(obj, facts) if facts.photometric in MONOCHROME else None
+    else:
+        samples = samples_of(words[..., 1], facts)
+        low, high = np.array(facts.range[0], np.int32), np.array(facts.range[1], np.int32)
+        for channel in range(3):
+            ahead = samples - samples_of(words[..., channel], facts)
+            plane_low, plane_high = bounds_of(words[..., channel], facts)
+            low = np.maximum(low, plane_low + ahead)
+            high = np.minimum(high, plane_high + ahead)
+        padding = None
+    return Carrier(
+        samples=samples.reshape(tall),
+        low=low.reshape(tall) if low.ndim else low,
+        high=high.reshape(tall) if high.ndim else high,
+        frame_rows=facts.rows,
+        padding=padding,
+    )
+
+
+def _padding(obj: DicomObject, facts: Facts) -> tuple[int, int] | None:
+    """The samples that mean "no image here" (PS3.3 C.7.5.1.1.2)."""
+    ends = [
+        _sample(int.from_bytes(value[:2], "little" if obj.encoding.order == "<" else "big"), facts)
+        for value in (obj.raw(0x00280120), obj.raw(0x00280121))
+        if value is not None and len(value) >= 2  # noqa: PLR2004 - a word
+    ]
+    return (min(ends), max(ends)) if obj.raw(0x00280120) and ends else None
+
+
+def _sample(word: int, facts: Facts) -> int:
+    """The sample that a 16-bit word of a header means, as software compares it."""
+    signed = word - 0x10000 if facts.pixel_representation and word & 0x8000 else word
+    low, high = facts.range
+    if low <= signed <= high:
+        return signed
+    cut = np.array(word & ((1 << facts.bits_allocated) - 1), facts.dtype)
+    return int(samples_of(cut[None], facts)[0])
