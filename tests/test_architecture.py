@@ -20,7 +20,7 @@ FENCES = {
     "pywt": {"mark"},
     "zfec": {"mark", "crypto/shares"},
     "cryptography": {"crypto", "audit/checkpoint"},
-    "apsw": {"spool/sqlite", "spool/database"},
+    "apsw": {"spool"},
     "psycopg": {"spool/postgres"},
     "boto3": {"spool/s3"},
     "structlog": None,
