@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
 WRITABLE_BY_ALL = 0o002
-HINT = "see docs/configure.md, or 'nodectl check' after each change"
+HINT = "docs/configure.md shows how each table is written"
 
 
 def load(directory: Path) -> Config:
@@ -57,7 +57,8 @@ def load(directory: Path) -> Config:
         _read_file(path, ("source", "destination", "tls", "route", "test"), found)
     if found.node is None:
         found.node = _node(table(NodeSettings)({}), directory)
-    found.mistakes += mistakes_between(found)
+    if found.whole:
+        found.mistakes += mistakes_between(found)
     if found.mistakes:
         raise ConfigError(found.mistakes, hint=HINT)
     return Config(
@@ -90,21 +91,25 @@ def _parse(path: Path, file: str, found: Found) -> dict[str, Any]:
     try:
         if path.stat().st_mode & WRITABLE_BY_ALL:
             found.mistakes.append(f"{file}: everyone on this machine may write it (chmod o-w)")
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_FILE + 1)
-        if len(raw) > MAX_FILE:
-            found.mistakes.append(f"{file}: is longer than {MAX_FILE} bytes")
-            return {}
-        return tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(_bounded(path).decode("utf-8"))
     except OSError as error:
         found.mistakes.append(f"{file}: cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
         found.mistakes.append(f"{file}: is not UTF-8 (byte {error.start})")
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         found.mistakes.append(f"{file}: syntax: {_lowered(str(error))}")
     except RecursionError:
         found.mistakes.append(f"{file}: syntax: tables or lists are nested too deep")
+    found.whole = False
     return {}
+
+
+def _bounded(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        raw = stream.read(MAX_FILE + 1)
+    if len(raw) > MAX_FILE:
+        raise ValueError(f"the file is longer than {MAX_FILE} bytes")
+    return raw
 
 
 def _read_named(kind: str, value: object, file: str, found: Found) -> None:

@@ -25,6 +25,8 @@ WILD = frozenset("*?")
 class Found:
     """Everything read so far, and the mistakes in it.
 
+    :param whole: every file could be parsed; else a name that no table has
+        may well stand in the file that could not.
     :param places: where each table stands, by (kind, name): those with
         mistakes, too, so that a mistake in a table makes no second one where
         the table is named.
@@ -33,6 +35,7 @@ class Found:
 
     directory: Path
     mistakes: list[str] = field(default_factory=list)
+    whole: bool = True
     places: dict[tuple[str, str], str] = field(default_factory=dict)
     names: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     node: NodeSettings | None = None

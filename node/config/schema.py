@@ -64,7 +64,7 @@ def table(kind: type[T]) -> Reader:
                 try:
                     values[key] = item.metadata["read"](value[key])
                 except MistakeError as error:
-                    found += [(f"{key}.{sub}" if sub else key, what) for sub, what in error.found]
+                    found += error.below(key)
             elif item.default_factory is MISSING:
                 found.append((key, "is missing"))
         if found:

@@ -25,7 +25,7 @@ BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MAX_TEXT = 1024  # characters of any value
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)")
+_AMOUNT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252}[A-Za-z0-9])?|::1?")
 _AET = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 6.2, AE: no backslash, no control
 _PATIENT = re.compile(r"Patient|OtherPatient|Accession|Physician|Birth|StudyInstanceUID|Issuer")
@@ -43,6 +43,13 @@ class MistakeError(ValueError):
         self.sound = sound or {}
         self.found = [("", item) if isinstance(item, str) else item for item in found]
         super().__init__("; ".join(message for _key, message in self.found))
+
+    def below(self, key: str) -> list[tuple[str, str]]:
+        """Return what was found with its keys as seen from one level up."""
+        return [
+            (f"{key}.{inner}" if key and inner and inner[0] != "[" else key + inner, message)
+            for inner, message in self.found
+        ]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -171,11 +178,11 @@ def some(read: Reader) -> Reader:
             raise MistakeError("is an empty list")
         found: list[tuple[str, str]] = []
         result: list[Any] = []
-        for item in values:
+        for number, item in enumerate(values, start=1):
             try:
                 result.append(read(item))
             except MistakeError as error:
-                found += error.found
+                found += error.below(f"[{number}]" if item is not value else "")
         if len(set(result)) < len(result):
             found.append(("", "names the same value twice"))
         if found:
@@ -201,7 +208,7 @@ def facts(value: object, *, patterns: bool = True) -> dict[str, tuple[str, ...]]
         try:
             result[key] = some(network if key == "address" else _fact)(given)
         except MistakeError as error:
-            found += [(key, message) for _key, message in error.found]
+            found += error.below(key)
             continue
         if not patterns and any("*" in word or "?" in word for word in result[key]):
             found.append((key, "must be a plain value, without * and ?"))
