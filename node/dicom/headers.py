@@ -97,13 +97,13 @@ def parse_header(header: bytes) -> DicomObject:
     )
 
 
-def rebuild(header: bytes, pixels: bytes) -> tuple[bytes, str]:
-    """Return the data set of a header with its pixels back in, and its transfer syntax.
+def fill(header: bytes, pixels: bytes) -> bytes:
+    """Return the data set of a header with its pixels back in.
 
     :raises UnreadableError: the bytes are no header.
     """
-    syntax, _, cut, _, elements = _unpack(header)
-    return elements[:cut] + pixels + elements[cut:], syntax
+    _, _, cut, _, elements = _unpack(header)
+    return elements[:cut] + pixels + elements[cut:]
 
 
 def header_copy(obj: DicomObject) -> bytes | None:

@@ -16,14 +16,30 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from node.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, Encoding, header
-from node.dicom.headers import assemble, pixel_head, pixel_span
-from node.dicom.reader import NATIVE_SYNTAXES, PIXEL_DATA
-from node.errors import UnsealableError
+from node.dicom.headers import (
+    OFFSET_TABLES,
+    assemble,
+    fill,
+    pack_header,
+    parse_header,
+    pixel_head,
+    pixel_span,
+)
+from node.dicom.reader import (
+    NATIVE_SYNTAXES,
+    PIXEL_DATA,
+    encoding_of,
+    wire,
+    with_syntax,
+    write_part10,
+)
+from node.dicom.undo import Undo, Was, pack, unpack
+from node.errors import UnreadableError, UnsealableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from node.dicom.pixels import Stored
+    from node.dicom.pixels import Pixels, Stored
     from node.dicom.reader import DicomObject
 
 PRIVATE_GROUP = 0x5EA1
@@ -39,6 +55,7 @@ MAC_PARAMETERS = 0x4FFE0001
 ICON_IMAGE = 0x00880200
 DIGITAL_SIGNATURES = 0xFFFAFFFA
 
+MAX_RAW = 256  # bytes; undo data leave a longer element to the header copy
 MAX_DERIVATION = 1024  # characters of an ST (PS3.5 6.2)
 
 
@@ -149,6 +166,88 @@ def dress(
     return b"".join((before, head, stored.value, tail, after))
 
 
+def undo(obj: DicomObject, changes: Changes, *, header_copy: bool) -> bytes:
+    """Return what turns the changed header of ``obj`` back; the same in every run.
+
+    :param header_copy: whether the whole header rides in the object, so that
+        long elements need not be in here.
+    """
+    pixel = obj.index.get(PIXEL_DATA)
+    elements: dict[int, bytes | Was] = {}
+    for tag in changes.touched:
+        element = obj.index.get(tag)
+        if element is None:
+            elements[tag] = Was.ABSENT
+        elif header_copy and element.end - element.start > MAX_RAW:
+            elements[tag] = Was.IN_COPY
+        else:
+            elements[tag] = obj.data[element.start : element.end]
+    head = obj.data[pixel.start : pixel.value] if pixel else b""
+    return pack(Undo(obj.transfer_syntax_uid, head, elements))
+
+
+def undress(obj: DicomObject, undo_data: bytes, original: DicomObject | None = None) -> bytes:
+    """Return the header (see :mod:`node.dicom.headers`) that a marked object had before.
+
+    :param original: what the header copy says, if there is one; needed only
+        where the undo data refer to it.
+    :raises UnreadableError: the undo data are damaged (code ``undo``), or the
+        object is now written in another encoding (code ``encoding``).
+    :raises UnsealableError: its elements are not in order (code ``order``).
+    """
+    before_marking = unpack(undo_data)
+    syntax, head = before_marking.transfer_syntax_uid, before_marking.head
+    if encoding_of(syntax) is not obj.encoding:
+        raise UnreadableError("the data set was encoded anew", code="encoding")
+    changes: dict[int, bytes | None] = dict.fromkeys((*OFFSET_TABLES, *_own_tags(obj)))
+    for tag, was in before_marking.elements.items():
+        element = original.index.get(tag) if original and was is Was.IN_COPY else None
+        if original and element:
+            changes[tag] = original.data[element.start : element.end]
+        else:
+            changes[tag] = None if isinstance(was, Was) else was
+    before, after = assemble(obj, changes)
+    pixel = obj.index.get(PIXEL_DATA)
+    if not head or pixel is None:
+        return pack_header(syntax, before, b"", b"", after)
+    if syntax not in NATIVE_SYNTAXES:
+        inside = header(SEQUENCE_END, "", 0, obj.encoding)
+    elif pixel.undefined:
+        inside = b""
+    else:
+        inside = obj.data[pixel_span(obj)[1] : pixel.end]
+    return pack_header(syntax, before, head, inside, after)
+
+
+def rebuild(original: bytes, pixels: Pixels | None, file: bytes = b"") -> bytes:
+    """Return the Part 10 file of an original header and restored pixels.
+
+    :param original: a header (see :mod:`node.dicom.headers`).
+    :param pixels: the restored ones, in whatever syntax they were found; they
+        are written in the original's. None for an object sealed in the header
+        alone: use :func:`refill` for that.
+    :param file: preamble and meta information of the original file; without
+        it they are made anew.
+    """
+    obj = parse_header(original)
+    value = b"" if pixels is None else pixels.written_like(obj).value
+    return _file(obj, fill(original, value), file)
+
+
+def refill(original: bytes, found: DicomObject, file: bytes = b"") -> bytes:
+    """Return the Part 10 file of an original header and the pixels of ``found`` as they stand."""
+    value = b""
+    if PIXEL_DATA in found.index:
+        start, stop = pixel_span(found)
+        value = found.data[start:stop]
+    return _file(parse_header(original), fill(original, value), file)
+
+
+def is_marked(obj: DicomObject) -> bool:
+    """Whether the object says that it carries a seal: has our private block."""
+    return private_block(obj) is not None
+
+
 def private_block(obj: DicomObject) -> int | None:
     """Return the block number of our private elements, None if there are none."""
     for number in range(0x10, 0x100):
@@ -181,6 +280,23 @@ def _block(obj: DicomObject, private: Mapping[int, bytes]) -> dict[int, bytes | 
         tag = first | block << 8 | byte
         elements[tag] = element_bytes(tag, _PRIVATE_VRS[byte], value, obj.encoding)
     return elements
+
+
+def _own_tags(obj: DicomObject) -> list[int]:
+    """Our private elements and their creator."""
+    block = private_block(obj)
+    if block is None:
+        return []
+    low = PRIVATE_GROUP << 16 | block << 8
+    return [PRIVATE_GROUP << 16 | block, *(tag for tag in obj.index if low <= tag <= low | 0xFF)]
+
+
+def _file(obj: DicomObject, dataset: bytes, file: bytes) -> bytes:
+    syntax = obj.transfer_syntax_uid
+    if file:
+        return with_syntax(file, syntax) + wire(dataset, syntax)
+    uids = obj.text("SOPClassUID"), obj.text("SOPInstanceUID")
+    return write_part10(*uids, syntax, wire(dataset, syntax))
 
 
 def _free_block(obj: DicomObject) -> int:

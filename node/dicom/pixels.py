@@ -8,7 +8,7 @@ same words.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -87,26 +87,58 @@ class Pixels:
         """
         return _digest(self.words, self.facts)
 
-    def digest(self, samples: NDArray[np.int32]) -> bytes:
-        """Return what ``sha256`` is once ``samples`` are stored."""
-        return _digest(self._with(samples), self.facts)
-
     def store(self, samples: NDArray[np.int32]) -> Stored:
-        """Return the value field that holds ``samples`` instead of the carrier's.
-
-        The transfer syntax stays if words can be written in it without loss.
+        """Return the pixels with ``samples`` instead of the carrier's, to put into ``obj``.
 
         :raises ProofError: a sample is out of its bounds.
         :raises UnsealableError: what was encoded does not decode to the same.
         """
-        return self.store_words(self._with(samples))
-
-    def _with(self, samples: NDArray[np.int32]) -> Words:
         carrier = self.carrier
         if (samples < carrier.low).any() or (samples > carrier.high).any():
             raise ProofError("a sample is out of its bounds", code="bounds")
+        return self.restore(samples).written_like(self.obj)
+
+    def restore(self, samples: NDArray[np.int32]) -> Pixels:
+        """Return these pixels with ``samples`` instead of the carrier's, cut to its bounds."""
+        carrier = replace(self.carrier, samples=samples)
+        return replace(self, words=self._words_with(samples), carrier=carrier)
+
+    def written_like(self, obj: DicomObject) -> Stored:
+        """Return these pixels as ``obj``, which may itself lack them, would hold them.
+
+        :raises UnsealableError: there is no encoder for its transfer syntax
+            (code ``no_encoder``), or ``obj`` describes other pixels.
+        """
+        facts = facts_of(obj)
+        if facts.shape != self.facts.shape or facts.bits_allocated != self.facts.bits_allocated:
+            raise UnsealableError("the header describes other pixels", code="geometry")
+        if obj.transfer_syntax_uid in NATIVE_SYNTAXES:
+            value = write_words(self.words, obj.index[PIXEL_DATA], facts, obj.encoding.order)
+            return Stored(value, obj.transfer_syntax_uid)
+        if self.codec is None:
+            raise UnsealableError("there is no codec for encapsulated pixels", code="no_codec")
+        value = self.codec.encode(self.words, facts, obj.transfer_syntax_uid)
+        return Stored(value, obj.transfer_syntax_uid)
+
+    def binding(self) -> Binding:
+        """Return what a seal in these pixels is bound to."""
         facts = self.facts
+        return Binding(
+            self.obj.text("SOPClassUID"),
+            self.obj.text("SOPInstanceUID"),
+            rows=facts.rows,
+            columns=facts.columns,
+            frames=facts.frames,
+            samples_per_pixel=facts.samples_per_pixel,
+            bits_allocated=facts.bits_allocated,
+            bits_stored=facts.bits_stored,
+            pixel_representation=facts.pixel_representation,
+        )
+
+    def _words_with(self, samples: NDArray[np.int32]) -> Words:
+        facts, carrier = self.facts, self.carrier
         shape = (facts.frames, facts.rows, facts.columns)
+        samples = np.clip(samples, carrier.low, carrier.high)
         if facts.samples_per_pixel == 1:
             return with_samples(self.words[..., 0], samples.reshape(shape), facts)[..., None]
         words = self.words.copy()
@@ -118,10 +150,6 @@ class Pixels:
             old = self.words[..., channel]
             words[..., channel] = with_samples(old, samples_of(old, facts) + change, facts)
         return words
-
-    def store_words(self, words: Words) -> Stored:
-        """Return the value field that holds ``words``."""
-        return store_like(self.obj, self.facts, words, self.codec)
 
 
 def load(obj: DicomObject, codec: Codec | None = None, *, lossy: str = "refuse") -> Pixels:
@@ -145,33 +173,6 @@ def load(obj: DicomObject, codec: Codec | None = None, *, lossy: str = "refuse")
     else:
         words = codec.decode(obj, facts, lossy=lossy)
     return Pixels(obj, facts, words, _carrier(obj, facts, words), codec)
-
-
-def store_like(obj: DicomObject, facts: Facts, words: Words, codec: Codec | None) -> Stored:
-    """Return ``words`` as ``obj``, which may be without pixels, would hold them."""
-    if obj.transfer_syntax_uid in NATIVE_SYNTAXES:
-        value = write_words(words, obj.index[PIXEL_DATA], facts, obj.encoding.order)
-        return Stored(value, obj.transfer_syntax_uid)
-    assert codec is not None
-    return Stored(codec.encode(words, facts, obj.transfer_syntax_uid), obj.transfer_syntax_uid)
-
-
-def binding(obj: DicomObject, pixels: Pixels | None) -> Binding:
-    """Return what a seal in this object is bound to."""
-    uids = obj.text("SOPClassUID"), obj.text("SOPInstanceUID")
-    if pixels is None:
-        return Binding(*uids)
-    facts = pixels.facts
-    return Binding(
-        *uids,
-        rows=facts.rows,
-        columns=facts.columns,
-        frames=facts.frames,
-        samples_per_pixel=facts.samples_per_pixel,
-        bits_allocated=facts.bits_allocated,
-        bits_stored=facts.bits_stored,
-        pixel_representation=facts.pixel_representation,
-    )
 
 
 def field_sha256(obj: DicomObject) -> bytes:

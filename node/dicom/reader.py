@@ -33,6 +33,7 @@ EXPLICIT_BE = "1.2.840.10008.1.2.2"
 NATIVE_SYNTAXES = frozenset({IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE})
 
 PIXEL_DATA = 0x7FE00010
+META_LENGTH = 0x00020000
 TRANSFER_SYNTAX_UID = 0x00020010
 FIRST_DATA_GROUP = 0x0004  # PS3.5 7.1: below are commands and file meta information
 MAX_UID = 64  # PS3.5 9.1
@@ -326,8 +327,30 @@ def part10_header(
     group = b"".join(
         header(tag, vr, len(value), Encoding.EXPLICIT_LE) + value for tag, vr, value in values
     )
-    length = header(0x00020000, "UL", 4, Encoding.EXPLICIT_LE) + struct.pack("<I", len(group))
+    length = header(META_LENGTH, "UL", 4, Encoding.EXPLICIT_LE) + struct.pack("<I", len(group))
     return bytes(128) + b"DICM" + length + group
+
+
+def with_syntax(file: bytes, transfer_syntax_uid: str) -> bytes:
+    """Return preamble and file meta information that name a transfer syntax; unchanged if they do.
+
+    :raises UnreadableError: the bytes name no transfer syntax.
+    """
+    meta = leading(file, 0x0002, 132 if file[128:132] == b"DICM" else 0)
+    element = next((e for e in meta if e.tag == TRANSFER_SYNTAX_UID), None)
+    if element is None:
+        raise UnreadableError("the file does not name one transfer syntax", code="meta")
+    value = _even(transfer_syntax_uid, "\0")
+    if file[element.value : element.stop].rstrip(b" \0") == value.rstrip(b"\0"):
+        return file
+    new = header(TRANSFER_SYNTAX_UID, "UI", len(value), Encoding.EXPLICIT_LE) + value
+    change = len(new) - (element.end - element.start)
+    file = file[: element.start] + new + file[element.end :]
+    first = meta[0]
+    if first.tag == META_LENGTH:
+        (length,) = struct.unpack_from("<I", file, first.value)
+        file = file[: first.value] + struct.pack("<I", length + change) + file[first.stop :]
+    return file
 
 
 def wire(dataset: bytes, transfer_syntax_uid: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Undo data: how a header that :mod:`node.dicom.marked` changed becomes the original again.
+"""Undo data: how a header that was changed becomes the original again, in few bytes.
 
 Format 1: ``packing`` (0 stored, 1 zlib), then: transfer syntax (its place in
 ``SYNTAXES``, or 255, a length byte and the UID), a length byte and the bytes
@@ -10,18 +10,14 @@ LEB128, raw element) or 2 (it is in the header copy).
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from node.dicom import marked
-from node.dicom.elements import SEQUENCE_END, header
-from node.dicom.headers import OFFSET_TABLES, assemble, pack_header, pixel_span
-from node.dicom.reader import NATIVE_SYNTAXES, PIXEL_DATA, encoding_of
 from node.errors import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from node.dicom.reader import DicomObject
 
 # Places in these two are part of the format: append only.
 SYNTAXES = (
@@ -41,45 +37,53 @@ SYNTAXES = (
     "1.2.840.10008.1.2.4.203",
 )
 TOUCHED = (
-    marked.IMAGE_TYPE,
-    marked.DERIVATION_DESCRIPTION,
-    marked.CONTRIBUTING_EQUIPMENT,
-    marked.SMALLEST,
-    marked.LARGEST,
-    marked.MAC_PARAMETERS,
-    marked.ICON_IMAGE,
-    marked.DIGITAL_SIGNATURES,
+    0x00080008,  # Image Type
+    0x00082111,  # Derivation Description
+    0x0018A001,  # Contributing Equipment
+    0x00280106,  # Smallest
+    0x00280107,  # Largest
+    0x4FFE0001,  # Mac Parameters
+    0x00880200,  # Icon Image
+    0xFFFAFFFA,  # Digital Signatures
 )
 OTHER = 255
 STORED, DEFLATED = 0, 1
-ABSENT, RAW, IN_COPY = 0, 1, 2
-MAX_RAW = 256  # bytes; a longer element is taken from the header copy if there is one
 MAX_UNDO = 1 << 20  # bytes, inflated
 
 
-def undo(obj: DicomObject, changes: marked.Changes, *, header_copy: bool) -> bytes:
-    """Return what turns the changed header of ``obj`` back; the same in every run.
+class Was(Enum):
+    """What became of an element that has no bytes here."""
 
-    :param header_copy: whether the whole header rides in the object, so that
-        long elements need not be in here.
+    ABSENT = 0
+    RAW = 1
+    IN_COPY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What an object was before it was marked.
+
+    :param head: the bytes that announced its Pixel Data; ``b""`` without.
+    :param elements: by tag, ascending: the raw element, or where it is.
     """
-    pixel = obj.index.get(PIXEL_DATA)
-    head = obj.data[pixel.start : pixel.value] if pixel else b""
-    parts = [_syntax(obj.transfer_syntax_uid), bytes([len(head)]), head]
-    for tag in changes.touched:
+
+    transfer_syntax_uid: str
+    head: bytes
+    elements: dict[int, bytes | Was]
+
+
+def pack(undo: Undo) -> bytes:
+    """Return undo data; the same bytes in every run."""
+    parts = [_syntax(undo.transfer_syntax_uid), bytes([len(undo.head)]), undo.head]
+    for tag, element in undo.elements.items():
         if tag in TOUCHED:
             parts.append(bytes([TOUCHED.index(tag)]))
         else:
             parts.append(bytes([OTHER]) + tag.to_bytes(4, "little"))
-        element = obj.index.get(tag)
-        if element is None:
-            parts.append(bytes([ABSENT]))
-            continue
-        raw = obj.data[element.start : element.end]
-        if header_copy and len(raw) > MAX_RAW:
-            parts.append(bytes([IN_COPY]))
+        if isinstance(element, Was):
+            parts.append(bytes([element.value]))
         else:
-            parts += bytes([RAW]), _leb128(len(raw)), raw
+            parts += bytes([Was.RAW.value]), _leb128(len(element)), element
     plain = b"".join(parts)
     packed = zlib.compress(plain, 9)
     if len(packed) < len(plain):
@@ -87,40 +91,13 @@ def undo(obj: DicomObject, changes: marked.Changes, *, header_copy: bool) -> byt
     return bytes([STORED]) + plain
 
 
-def undress(obj: DicomObject, undo_data: bytes, original: DicomObject | None = None) -> bytes:
-    """Return the header (see :mod:`node.dicom.headers`) that a marked object had before.
+def unpack(data: bytes) -> Undo:
+    """Return what :func:`pack` packed.
 
-    :param original: what the header copy says, if there is one; needed only
-        where the undo data refer to it.
-    :raises UnreadableError: the undo data are damaged (code ``undo``), or the
-        object is now written in another encoding (code ``encoding``).
+    :raises UnreadableError: the data are damaged (code ``undo``).
     """
-    reader = _Reader(_unpacked(undo_data))
-    syntax = reader.syntax()
-    head = reader.take(reader.byte())
-    if encoding_of(syntax) is not obj.encoding:
-        raise UnreadableError("the data set was encoded anew", code="encoding")
-    changes: dict[int, bytes | None] = dict.fromkeys(OFFSET_TABLES)
-    block = marked.private_block(obj)
-    if block is not None:
-        changes |= dict.fromkeys(_own_tags(obj, block))
-    for tag, raw in reader.entries():
-        element = original.index.get(tag) if original and raw is None else None
-        if element and original:
-            changes[tag] = original.data[element.start : element.end]
-        else:
-            changes[tag] = raw
-    before, after = assemble(obj, changes)
-    pixel = obj.index.get(PIXEL_DATA)
-    if not head or pixel is None:
-        return pack_header(syntax, before, b"", b"", after)
-    if syntax not in NATIVE_SYNTAXES:
-        inside = header(SEQUENCE_END, "", 0, obj.encoding)
-    elif pixel.undefined:
-        inside = b""
-    else:
-        inside = obj.data[pixel_span(obj)[1] : pixel.end]
-    return pack_header(syntax, before, head, inside, after)
+    reader = _Reader(_inflated(data))
+    return Undo(reader.syntax(), reader.take(reader.byte()), dict(reader.entries()))
 
 
 class _Reader:
@@ -148,17 +125,18 @@ class _Reader:
             raise _damaged()
         return SYNTAXES[place]
 
-    def entries(self) -> Iterator[tuple[int, bytes | None]]:
-        """Yield (tag, raw element); None for one that is absent or in the header copy."""
+    def entries(self) -> Iterator[tuple[int, bytes | Was]]:
+        """Yield (tag, raw element or where it is) to the end of the data."""
         while self._at < len(self._data):
             place = self.byte()
             if place != OTHER and place >= len(TOUCHED):
                 raise _damaged()
             tag = int.from_bytes(self.take(4), "little") if place == OTHER else TOUCHED[place]
             kind = self.byte()
-            if kind not in {ABSENT, RAW, IN_COPY}:
+            if kind > Was.IN_COPY.value:
                 raise _damaged()
-            yield tag, self.take(self._length()) if kind == RAW else None
+            was = Was(kind)
+            yield tag, self.take(self._length()) if was is Was.RAW else was
 
     def _length(self) -> int:
         length = 0
@@ -168,13 +146,6 @@ class _Reader:
             if not byte & 0x80:
                 return length
         raise _damaged()
-
-
-def _own_tags(obj: DicomObject, block: int) -> list[int]:
-    """Our private elements and their creator."""
-    low = marked.PRIVATE_GROUP << 16 | block << 8
-    tags = [tag for tag in obj.index if low <= tag <= low | 0xFF]
-    return [marked.PRIVATE_GROUP << 16 | block, *tags]
 
 
 def _syntax(transfer_syntax_uid: str) -> bytes:
@@ -191,14 +162,14 @@ def _leb128(number: int) -> bytes:
     return bytes([*groups, number])
 
 
-def _unpacked(undo_data: bytes) -> bytes:
-    if undo_data[:1] == bytes([STORED]):
-        return undo_data[1:]
-    if undo_data[:1] != bytes([DEFLATED]):
+def _inflated(data: bytes) -> bytes:
+    if data[:1] == bytes([STORED]):
+        return data[1:]
+    if data[:1] != bytes([DEFLATED]):
         raise _damaged()
     stream = zlib.decompressobj()
     try:
-        plain = stream.decompress(undo_data[1:], MAX_UNDO)
+        plain = stream.decompress(data[1:], MAX_UNDO)
     except zlib.error:
         raise _damaged() from None
     if not stream.eof or stream.unused_data:
