@@ -1,0 +1,85 @@
+"""What must hold between tables, and between them and the disk."""
+
+from __future__ import annotations
+
+import pytest
+from configuration import NODE, ROUTES
+
+from node.config.load import load
+from node.config.references import MAX_LOGO, PNG
+from node.errors import ConfigError
+
+TLS = """
+[tls.hospital]
+ca = "ca.pem"
+certificate = "node.pem"
+key = "node.key"
+"""
+
+
+def mistakes(directory):
+    with pytest.raises(ConfigError) as caught:
+        load(directory)
+    return list(caught.value.mistakes)
+
+
+def with_files(directory):
+    for name in ("ca.pem", "node.pem", "node.key"):
+        (directory / name).write_text("PEM")
+    (directory / "node.key").chmod(0o400)
+    return directory
+
+
+def test_tls_is_found_by_name_for_the_node_and_its_destinations(write):
+    node = TLS + NODE.replace("[node]", '[node]\ntls = "hospital"')
+    node = node.replace("port = 104", 'port = 104\ntls = "hospital"')
+
+    config = load(with_files(write(node.replace("CT1", 'CT1"\ntls_name = "ct1'))))
+
+    files = config.tls["hospital"]
+    assert files.ca == config.directory / "ca.pem"
+    assert files.mutual is True
+    assert config.node.tls == config.destinations["pacs-main"].tls == "hospital"
+    assert config.sources["ct1"].tls_name == "ct1"
+
+
+def test_a_key_that_everyone_may_read_is_a_mistake(write):
+    directory = with_files(write(TLS + NODE))
+    (directory / "node.key").chmod(0o404)
+
+    assert mistakes(directory) == [
+        "node.toml: tls.hospital.key: everyone on this machine may read it (chmod 0400)"
+    ]
+
+
+def test_a_certificate_name_needs_a_node_that_speaks_tls(write):
+    assert mistakes(write(NODE.replace('aet = "CT1"', 'aet = "CT1"\ntls_name = "ct1"'))) == [
+        "node.toml: source.ct1.tls_name: needs node.tls, which is empty"
+    ]
+
+
+def test_two_sources_may_share_a_title_but_not_an_address(write):
+    other = '[source.ct2]\naet = "CT1"\naddresses = ["10.0.2.0/24", "fd00::/8"]\n'
+
+    assert len(load(write(NODE + other)).sources) == 2
+    assert mistakes(write(NODE + other.replace("10.0.2.0/24", "10.0.1.9"))) == [
+        (
+            "node.toml: source.ct2: cannot be told from source.ct1: "
+            "the same AE title and addresses that overlap"
+        )
+    ]
+
+
+def test_a_source_pattern_need_not_name_a_source(write):
+    routes = ROUTES.replace('match = { source = "ct1"', 'match = { source = "mr*"')
+
+    assert load(write(routes=routes)).routes[0].match["source"] == ("mr*",)
+
+
+def test_a_logo_must_be_a_png_of_bounded_size(write):
+    directory = write()
+    (directory / "logo.png").write_bytes(PNG + bytes(MAX_LOGO))
+
+    assert mistakes(directory) == [
+        f"routes.d/10-ct.toml: route.ct.logo: is longer than {MAX_LOGO} bytes"
+    ]
