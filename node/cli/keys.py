@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from node.cli.arguments import configured
-from node.crypto import custody, keyfile, recipient
+from node.crypto import custody, keyfile, lock, recipient
 from node.crypto.document import format_time
 from node.crypto.keyring import IDENTITY, DirectoryKeys
 from node.crypto.suites import SUITES
@@ -79,6 +82,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         return {
             "list": _recipients,
             "new": _recipient_new,
+            "unlock": _recipient_unlock,
             "add": _recipient_add,
             "remove": _recipient_remove,
         }[args.change](args, out)
@@ -109,7 +113,18 @@ def _add_recipients(parser: Parser) -> None:
     new.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder for NAME.key and NAME.pub"
     )
+    new.add_argument(
+        "--locked", action="store_true", help="lock it with a passphrase, shown once: for the safe"
+    )
     _add_suite(new)
+    unlock = changes.add_parser("unlock", description="open a locked key with its passphrase")
+    unlock.add_argument("file", metavar="FILE", type=Path, help="the .locked file")
+    unlock.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="key folder for recipient.key"
+    )
+    unlock.add_argument(
+        "--passphrase-file", metavar="FILE", type=Path, help="read it there instead of asking"
+    )
     add = changes.add_parser("add", description="let someone open from the current epoch on")
     add.add_argument("file", metavar="FILE", type=Path, help="their .pub file")
     add.add_argument("--history", action="store_true", help="let them open earlier epochs, too")
@@ -186,12 +201,23 @@ def _recipient_new(args: argparse.Namespace, out: Out) -> int:
         identity = recipient.generate(args.name, time.time(), args.suite)
     except UnreadableError as error:
         raise UsageError(str(error)) from None
-    secret, public = custody.write_identity(args.out, identity)
-    out.answer(
-        {"id": identity.recipient.id, "identity": secret, "recipient": public, "result": "made"},
-        f"wrote {secret} (secret: it opens) and {public}\n"
-        f"next: nodectl keys recipients add {public}",
-    )
+    passphrase = lock.make_passphrase(os.urandom) if args.locked else ""
+    secret, public = custody.write_identity(args.out, identity, passphrase=passphrase)
+    facts = {"id": identity.recipient.id, "identity": secret, "recipient": public}
+    lines = [f"wrote {secret} ({_meaning(passphrase)}) and {public}"]
+    if passphrase:
+        facts["passphrase"] = passphrase
+        lines += ["", f"passphrase: {passphrase}", "write it down now: it is shown once", ""]
+    lines.append(f"next: nodectl keys recipients add {public}")
+    out.answer({**facts, "result": "made"}, "\n".join(lines))
+    return 0
+
+
+def _recipient_unlock(args: argparse.Namespace, out: Out) -> int:
+    identity = lock.unlock(args.file.read_bytes(), _passphrase(args.passphrase_file))
+    path = custody.write_unlocked(args.out, identity)
+    facts = {"name": identity.recipient.name, "id": identity.recipient.id, "identity": path}
+    out.answer({**facts, "result": "unlocked"}, f"wrote {path} (secret: it opens)")
     return 0
 
 
@@ -216,6 +242,18 @@ def _recipient_remove(args: argparse.Namespace, out: Out) -> int:
         "start the node again to seal under the new key",
     )
     return 0
+
+
+def _meaning(passphrase: str) -> str:
+    return "opens with the passphrase below" if passphrase else "secret: it opens"
+
+
+def _passphrase(path: Path | None) -> str:
+    if path is not None:
+        return path.read_text(encoding="utf-8", errors="replace")
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask on", hint="give --passphrase-file FILE")
+    return getpass("passphrase: ")
 
 
 def _read_recipient(path: Path) -> Recipient:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.crypto import capsule as capsules
-from node.crypto import keyfile, keyring, recipient
+from node.crypto import keyfile, keyring, lock, recipient
 from node.crypto.keyring import DirectoryKeys, Epoch
 from node.crypto.seal import KEY_BYTES, EpochKey, EpochSealer, KeyringOpener
 from node.errors import ConfigError, DamagedError, UsageError
@@ -177,20 +177,39 @@ def verify_backup(directory: Path, backup: Path) -> list[Finding]:
     ]
 
 
-def write_identity(directory: Path, identity: Identity) -> tuple[Path, Path]:
-    """Write ``NAME.key`` and ``NAME.pub`` for someone else, and return both paths.
+def write_identity(
+    directory: Path, identity: Identity, *, passphrase: str = "", random: Random = os.urandom
+) -> tuple[Path, Path]:
+    """Write a key pair for someone else, and return the paths of both files.
 
+    :param passphrase: if there is one, the secret is ``NAME.locked``, which
+        it opens, instead of ``NAME.key``, which is open.
     :raises UsageError: one of the two exists.
     :raises ConfigError: the disk refuses.
     """
     name = identity.recipient.name
-    secret, public = directory / f"{name}.key", directory / f"{name}.pub"
+    secret = directory / (f"{name}.locked" if passphrase else f"{name}.key")
+    public = directory / f"{name}.pub"
     for path in (secret, public):
         if path.exists():
             raise UsageError(f"{path} exists", hint="choose another name or folder")
-    keyfile.write(secret, identity.render(), keyfile.SECRET)
+    text = lock.lock(identity, passphrase, random) if passphrase else identity.render()
+    keyfile.write(secret, text, keyfile.SECRET)
     keyfile.write(public, identity.recipient.render(), keyfile.PUBLIC)
     return secret, public
+
+
+def write_unlocked(directory: Path, identity: Identity) -> Path:
+    """Write ``recipient.key`` for an identity that was unlocked, and return its path.
+
+    :raises UsageError: there is one.
+    :raises ConfigError: the disk refuses.
+    """
+    path = directory / keyring.IDENTITY
+    if path.exists():
+        raise UsageError(f"{path} exists", hint="choose another folder")
+    keyfile.write(path, identity.render(), keyfile.SECRET)
+    return path
 
 
 def audit_key(seed: bytes) -> bytes:

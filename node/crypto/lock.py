@@ -1,0 +1,108 @@
+"""An identity that a passphrase opens: for the envelope in the safe.
+
+Source: docs/formats/keys-v1.md, section 4. SECURITY: passphrases are made
+here, not chosen by people, so that the file may be copied without fear.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from node.crypto.document import Document, Stanza, parse, parse_time
+from node.crypto.recipient import Identity
+from node.errors import DamagedError, NotOurKeyError, UnreadableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEMORY = 65536  # KiB
+PASSES = 3
+LANES = 4
+MAX_MEMORY = 1 << 20  # KiB; what a hostile file may make us spend
+MAX_PASSES = 16
+MAX_LANES = 16
+_KEY = 32
+_SALT = 16
+_COMMITMENT = 16
+_TAG = 16
+_NONCE = bytes(12)  # may stand still: the salt is random, so the key closes one secret
+_FIELDS = ("suite", "id", "name", "created", "memory", "passes", "lanes")
+_GROUP = 5
+_PASSPHRASE_BYTES = 15  # 120 bits: beyond guessing whatever Argon2id costs
+
+
+def make_passphrase(random: Callable[[int], bytes]) -> str:
+    """Return a new passphrase: 24 letters and digits in groups, 120 bits."""
+    text = base64.b32encode(random(_PASSPHRASE_BYTES)).decode("ascii").lower()
+    return "-".join(text[at : at + _GROUP] for at in range(0, len(text), _GROUP))
+
+
+def lock(identity: Identity, passphrase: str, random: Callable[[int], bytes]) -> bytes:
+    """Return the text of a ``.locked`` file."""
+    salt = random(_SALT)
+    commitment, cipher = _derive(passphrase, salt, MEMORY, PASSES, LANES)
+    bound = bytes.fromhex(identity.recipient.id)
+    body = salt + commitment + cipher.encrypt(_NONCE, identity.secret(), bound)
+    costs = {"memory": str(MEMORY), "passes": str(PASSES), "lanes": str(LANES)}
+    fields = identity.recipient.fields() | costs
+    return Document("locked-identity", fields, (Stanza(("locked",), body),)).render()
+
+
+def unlock(data: bytes, passphrase: str) -> Identity:
+    """Return the identity in a ``.locked`` file.
+
+    :raises UnreadableError: it is none, or asks for more than 1 GiB, 16 passes
+        or 16 lanes.
+    :raises NotOurKeyError: the passphrase is another one.
+    :raises DamagedError: the passphrase fits and the rest does not.
+    """
+    document = parse(data, "locked-identity", _FIELDS)
+    fields = document.fields
+    memory = _cost(fields["memory"], MAX_MEMORY)
+    passes = _cost(fields["passes"], MAX_PASSES)
+    lanes = _cost(fields["lanes"], MAX_LANES)
+    body = document.body("locked")
+    if len(body) < _SALT + _COMMITMENT + _TAG or memory < 8 * lanes:
+        raise UnreadableError("locked-identity: the lock is too short, or its memory too small")
+    salt, expected = body[:_SALT], body[_SALT : _SALT + _COMMITMENT]
+    commitment, cipher = _derive(passphrase, salt, memory, passes, lanes)
+    if not hmac.compare_digest(commitment, expected):
+        raise NotOurKeyError("the passphrase does not fit", hint="five groups, as on the paper")
+    created = parse_time("locked-identity", fields["created"])
+    try:
+        bound = bytes.fromhex(fields["id"])
+        secret = cipher.decrypt(_NONCE, body[_SALT + _COMMITMENT :], bound)
+    except (InvalidTag, ValueError):
+        raise DamagedError("the locked identity is not as it was made") from None
+    identity = Identity(fields["suite"], fields["name"], created, secret)
+    if identity.recipient.id != fields["id"]:
+        raise DamagedError("the locked identity is not as it was made")
+    return identity
+
+
+def _derive(
+    passphrase: str, salt: bytes, memory: int, passes: int, lanes: int
+) -> tuple[bytes, AESGCM]:
+    stretched = Argon2id(
+        salt=salt, length=_KEY, iterations=passes, lanes=lanes, memory_cost=memory
+    ).derive(passphrase.strip().encode("utf-8"))
+    commitment = _expand(stretched, b"sealnode/v1/lock-commitment")[:_COMMITMENT]
+    return commitment, AESGCM(_expand(stretched, b"sealnode/v1/lock"))
+
+
+def _expand(secret: bytes, info: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), _KEY, b"", info).derive(secret)
+
+
+def _cost(text: str, highest: int) -> int:
+    if not (text.isascii() and text.isdigit()) or text.startswith("0") or int(text) > highest:
+        raise UnreadableError("locked-identity: the cost of the lock is beyond the bounds")
+    return int(text)

@@ -1,0 +1,144 @@
+"""``nodectl keys``: what it prints, and how it exits."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+
+import pytest
+
+from node.cli import keys
+from node.cli.main import parser_of
+from node.cli.output import Out
+from node.crypto import custody
+from node.crypto.keyring import DirectoryKeys
+from node.errors import ConfigError, NotOurKeyError, UnreadableError, UsageError
+
+
+@pytest.fixture
+def directory(tmp_path):
+    custody.create(tmp_path / "keys", clock=lambda: 1_790_000_000.0, suite="x25519")
+    return tmp_path / "keys"
+
+
+def run(*words, directory, as_json=False) -> str:
+    args = parser_of(keys).parse_args(["--keys", str(directory), *map(str, words)])
+    stdout = io.StringIO()
+    assert keys.run(args, Out(stdout, io.StringIO(), json=as_json)) == 0
+    return stdout.getvalue()
+
+
+def run_json(*words, directory):
+    lines = run(*words, directory=directory, as_json=True).splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_new_makes_keys_and_says_to_keep_a_copy(tmp_path):
+    shown = run("new", "--suite", "p256", directory=tmp_path / "new")
+    assert "keep a copy" in shown
+    assert DirectoryKeys(tmp_path / "new").sealer().key_id.hex() in shown
+
+
+def test_list_shows_the_newest_epoch_first(directory):
+    run("rotate", directory=directory)
+    rows = run_json("list", directory=directory)
+    assert [(row["epoch"], row["current"], row["opens"]) for row in rows] == [
+        (2, True, True),
+        (1, False, True),
+    ]
+    assert rows[1]["created"] == "2026-09-21T14:13:20Z"
+
+
+def test_list_works_where_only_opening_keys_are(directory):
+    (directory / "epoch.key").unlink()
+    (row,) = run_json("list", directory=directory)
+    assert (row["current"], row["opens"]) == (False, True)
+
+
+def test_list_works_where_only_sealing_keys_are(directory):
+    (directory / "recipient.key").unlink()
+    (row,) = run_json("list", directory=directory)
+    assert (row["current"], row["opens"]) == (True, None)
+
+
+def test_show_names_the_recipients_of_an_epoch(directory):
+    (facts,) = run_json("show", directory=directory)
+    assert [(one["name"], one["suite"]) for one in facts["recipients"]] == [("site", "x25519")]
+    assert facts["key_id"] in run("show", facts["key_id"], directory=directory)
+    with pytest.raises(NotOurKeyError):
+        run("show", "00000000", directory=directory)
+
+
+def test_someone_is_made_added_and_removed(directory, tmp_path):
+    run("recipients", "new", "archive", "--out", tmp_path, "--suite", "x25519", directory=directory)
+    run("recipients", "add", tmp_path / "archive.pub", "--history", directory=directory)
+    (epoch,) = run_json("list", directory=directory)
+    assert epoch["recipients"] == ["site", "archive"]
+    assert "archive" in run("recipients", "list", directory=directory)
+    run("recipients", "remove", "archive", directory=directory)
+    assert run_json("list", directory=directory)[0]["recipients"] == ["site"]
+
+
+def test_a_locked_key_opens_with_the_passphrase_shown(directory, tmp_path):
+    (made,) = run_json(
+        "recipients", "new", "safe", "--locked", "--out", tmp_path, "--suite", "x25519",
+        directory=directory,
+    )  # fmt: skip
+    run("recipients", "add", tmp_path / "safe.pub", directory=directory)
+    assert not (tmp_path / "safe.key").exists()
+    (tmp_path / "paper").write_text(made["passphrase"] + "\n")
+    (tmp_path / "opening").mkdir()
+    shutil.copytree(directory / "epochs", tmp_path / "opening" / "epochs")
+    run(
+        "recipients", "unlock", tmp_path / "safe.locked", "--out", tmp_path / "opening",
+        "--passphrase-file", tmp_path / "paper", directory=directory,
+    )  # fmt: skip
+    opener = DirectoryKeys(tmp_path / "opening").opener()
+    assert opener.key_ids == (DirectoryKeys(directory).sealer().key_id,)
+
+
+def test_a_good_copy_passes_and_an_old_one_does_not(directory, tmp_path):
+    shutil.copytree(directory, tmp_path / "copy")
+    assert "opens" in run("verify-backup", tmp_path / "copy", directory=directory)
+    run("rotate", directory=directory)
+    with pytest.raises(NotOurKeyError, match="1 of 2 epochs"):
+        run("verify-backup", tmp_path / "copy", directory=directory)
+
+
+def test_a_file_that_is_no_recipient_is_named(directory, tmp_path):
+    (tmp_path / "x.pub").write_bytes(b"nothing")
+    with pytest.raises(UnreadableError, match=r"x\.pub"):
+        run("recipients", "add", tmp_path / "x.pub", directory=directory)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["recipients", "new", "Not A Name", "--out", "."],
+        ["recipients", "new", "archive"],
+        ["recipients"],
+        ["new", "--suite", "rot13"],
+        ["nothing"],
+        [],
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_a_usage_error(directory, words):
+    with pytest.raises(UsageError):
+        run(*words, directory=directory)
+
+
+def test_a_folder_without_keys_is_a_mistake(tmp_path):
+    for words in (["list"], ["rotate"], ["show"], ["recipients", "remove", "site"]):
+        with pytest.raises(ConfigError):
+            run(*words, directory=tmp_path / "absent")
+
+
+def test_nothing_printed_is_a_secret(directory):
+    provider = DirectoryKeys(directory)
+    lines = [
+        one.splitlines()[-1] for one in (provider.epoch().render(), provider.identity().render())
+    ]
+    shown = run("list", directory=directory) + run("show", directory=directory)
+    shown += run("rotate", directory=directory) + run("recipients", "list", directory=directory)
+    assert not any(line.decode() in shown for line in lines)
