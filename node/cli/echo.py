@@ -35,13 +35,13 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Send one C-ECHO."""
-    from node import wiring
-
     config = configured(args)
     peer = config.destinations.get(args.destination)
     if peer is None:
         close = nearest(args.destination, config.destinations)
         raise UsageError(f'there is no destination "{args.destination}"{close}')
+    from node import wiring
+
     outcome = wiring.echo(config)(peer)
     if not isinstance(outcome, Delivered):
         raise UnreachableError(

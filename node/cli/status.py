@@ -39,9 +39,9 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Print counts, ages and free space."""
+    config = configured(args)
     from node import wiring
 
-    config = configured(args)
     ledger = wiring.ledger(config)
     try:
         stats = ledger.stats()

@@ -1,0 +1,67 @@
+"""``nodectl status``."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from node.cli.output import Out
+from node.cli.status import report
+from node.config.load import load
+from node.spool.base import Stats
+
+STATS = Stats(
+    entries={"received": 3, "done": 120, "held": 1, "parked": 2},
+    deliveries={"pacs-main": {"pending": 5, "sent": 118, "parked": 4}},
+    oldest={"": 12.0, "pacs-main": 90061.0},
+    pending={"": 3, "pacs-main": 5},
+)
+
+
+@pytest.fixture
+def streams():
+    return io.StringIO(), io.StringIO()
+
+
+def test_a_person_sees_counts_and_the_oldest_of_each_queue(directory, streams):
+    report(load(directory), STATS, Out(*streams))
+
+    said = streams[0].getvalue()
+    assert "parked            2\n" in said
+    assert "to be sealed  3        2       12 s\n" in said
+    assert "to pacs-main  5        4       1 d 1 h\n" in said
+    assert "1.0 GiB of it kept in reserve" in said
+
+
+def test_a_script_reads_one_object_with_everything(directory, streams):
+    report(load(directory), STATS, Out(*streams, json=True))
+
+    facts = json.loads(streams[0].getvalue())
+    assert facts["entries"] == STATS.entries
+    assert facts["queues"][1] == {
+        "queue": "to pacs-main",
+        "destination": "pacs-main",
+        "pending": 5,
+        "parked": 4,
+        "oldest": 90061.0,
+        "enabled": True,
+    }
+    assert facts["disk_free"] > 0
+
+
+def test_a_disk_below_its_reserve_is_a_warning(directory, streams):
+    node = directory / "node.toml"
+    node.write_text(node.read_text().replace("[node]", '[node]\nreserve = "1000TiB"'))
+
+    report(load(directory), STATS, Out(*streams))
+
+    assert "the disk is below the reserve" in streams[1].getvalue()
+
+
+def test_an_empty_spool_is_shown_as_such(nodectl, directory):
+    ended = nodectl("--config", directory, "status", "--json")
+
+    assert ended.status == 0
+    assert json.loads(ended.stdout)["queues"][0]["pending"] == 0
