@@ -49,7 +49,12 @@ class Breaker:
     @property
     def open(self) -> bool:
         """True while nothing may go through."""
-        return self._failures > 0 and self._clock() < self._closed_at
+        return self.remaining > 0.0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until a probe may go through; 0 if it may now."""
+        return max(0.0, self._closed_at - self._clock()) if self._failures else 0.0
 
     @property
     def failures(self) -> int:

@@ -51,6 +51,11 @@ class Command:
     sop_instance_uid: str = ""
     status: int | None = None
 
+    @property
+    def is_response(self) -> bool:
+        """Whether it answers a request: PS3.7 E.1."""
+        return bool(self.field & 0x8000)
+
 
 def decode(data: bytes | bytearray) -> Command:
     """Read a command set.

@@ -9,7 +9,7 @@ from pynetdicom.service_class import ServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from pynetdicom.presentation import PresentationContext
 
@@ -76,10 +76,15 @@ def accepted(proposed: Iterable[str], *, unknown_classes: bool) -> list[Presenta
     supported = []
     for uid in sorted(set(proposed)):
         if uid == VERIFICATION:
-            supported.append(build_context(uid, list(NATIVE_LE)))
+            supported += verification()
         elif uid in STORAGE_CLASSES or (unknown_classes and _is_unknown(uid)):
             supported.append(build_context(uid, list(TRANSFER_SYNTAXES)))
     return supported
+
+
+def verification() -> list[PresentationContext]:
+    """Return the context of C-ECHO."""
+    return [build_context(VERIFICATION, list(NATIVE_LE))]
 
 
 def _is_unknown(uid: str) -> bool:
@@ -100,16 +105,3 @@ def batch(pairs: Iterable[tuple[str, str]]) -> list[PresentationContext]:
     fallback = [(cls, syntax) for syntax in NATIVE_LE for cls in classes]
     wanted = list(dict.fromkeys([*own, *fallback]))
     return [build_context(cls, syntax) for cls, syntax in wanted[:MAX_CONTEXTS]]
-
-
-def split(pairs: Sequence[tuple[str, str]]) -> list[list[int]]:
-    """Return the indexes of pairs in groups that one association can negotiate."""
-    groups: list[list[int]] = []
-    distinct: set[tuple[str, str]] = set()
-    for index, pair in enumerate(pairs):
-        if not groups or (pair not in distinct and len(distinct) == MAX_CONTEXTS):
-            groups.append([])
-            distinct = set()
-        distinct.add(pair)
-        groups[-1].append(index)
-    return groups

@@ -17,6 +17,8 @@ from pynetdicom.pdu_primitives import P_DATA
 from node.dicom.command import C_STORE_RQ, Command, ViolationError, decode
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from pynetdicom.association import Association
     from pynetdicom.presentation import PresentationContext
 
@@ -53,13 +55,15 @@ class StoreService(Protocol):
 class Messages:
     """Puts messages together; one at a time, as PS3.7 8.1 has it without a window.
 
-    :ivar deadline: when the message on its way must have made more progress.
+    :ivar store: what C-STORE requests stream into; None to treat them like others.
+    :ivar responses: what takes responses without a data set; None likewise.
     """
 
     def __init__(self, assoc: Association, limits: Limits) -> None:
         self._assoc = assoc
         self._limits = limits
         self.store: StoreService | None = None
+        self.responses: deque[Command] | None = None
         self._context_id = 0
         self._command = bytearray()
         self._decoded: Command | None = None
@@ -150,14 +154,16 @@ class Messages:
             self._complete()
 
     def _complete(self) -> None:
-        transfer, context_id = self._transfer, self._context_id
+        transfer, decoded, context_id = self._transfer, self._decoded, self._context_id
         command, data = bytes(self._command), bytes(self._data)
-        has_data = self._decoded is not None and self._decoded.has_data
+        assert decoded is not None
         self._reset()
         if transfer is not None:
             transfer.end()
+        elif self.responses is not None and decoded.is_response and not decoded.has_data:
+            self.responses.append(decoded)
         else:
-            self._enqueue(context_id, command, data if has_data else None)
+            self._enqueue(context_id, command, data if decoded.has_data else None)
 
     def _reset(self) -> None:
         self._command = bytearray()

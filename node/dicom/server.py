@@ -140,7 +140,7 @@ class Server:
         ae.implementation_version_name = IMPLEMENTATION_NAME
         listener = ae.make_server(
             (settings.host, settings.port),
-            contexts=contexts.accepted([contexts.VERIFICATION], unknown_classes=False),
+            contexts=contexts.verification(),
             server_class=Listener,
             request_handler=Handler,
             settings=settings,

@@ -7,12 +7,14 @@ wait is a ``poll`` with a deadline on the monotonic clock.
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import select
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
@@ -230,6 +232,31 @@ class Wire(AssociationSocket):
             else:
                 rest = rest[sent:]
 
+    def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
+        """Send a part of a file, by the kernel alone where that is possible.
+
+        :raises LostError: closed, or the peer takes nothing.
+        """
+        source = _descriptor(file) if self._plain else -1
+        if source < 0:
+            file.seek(offset)
+            self.send_all(file.read(count))
+            return
+        end = offset + count
+        while offset < end:
+            if self.socket is None:
+                raise LostError("the connection is closed", code="closed")
+            try:
+                sent = os.sendfile(self.socket.fileno(), source, offset, end - offset)
+            except BlockingIOError:
+                self._wait(self._writable, time.monotonic() + self.limits.send, "slow")
+                continue
+            except OSError as error:
+                raise LostError("the connection broke", code="closed") from error
+            if sent == 0:
+                raise LostError("the file is shorter than it was", code="file")
+            offset += sent
+
     def abort(self, reason: int) -> None:
         """Send an A-ABORT of the provider (PS3.8 Table 9-26), as far as the peer takes it."""
         if self.socket is not None and self._is_connected:
@@ -254,6 +281,14 @@ class Wire(AssociationSocket):
             except (OSError, LostError):
                 pass  # it is being closed anyway
         self.close()
+
+
+def _descriptor(file: BinaryIO) -> int:
+    """Return a file's descriptor, or -1 if it is none of the system's."""
+    try:
+        return file.fileno()
+    except io.UnsupportedOperation:
+        return -1
 
 
 def handshake(

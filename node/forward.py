@@ -1,0 +1,287 @@
+"""Stage 3: claim a delivery -> C-STORE out -> Outcome -> settle.
+
+One :class:`Forwarder` for each thread; a destination that is down costs one
+probe in each period of its breaker and delays no other destination.
+
+SECURITY: fails closed. What is sent is the blob that stage 2 put into the
+delivery, after its digest was compared and ``proved`` had nothing against it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import structlog
+
+from node import retry
+from node.dicom.requestor import PeerRejectedError
+from node.dicom.scu import Outgoing, UnansweredError
+from node.errors import DamagedError, StaleClaimError, UnreachableError
+from node.types import Deferred, Delivered, DeliveryState, Event, Refused
+from node.worker import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from node.spool.base import BlobStore, DeliveryClaim, Ledger
+    from node.types import Delivery, Destination, Outcome
+
+CHUNK = 1 << 20  # bytes read at once when a digest is compared
+# C-STORE priority (PS3.7 9.3.1.1: 0 medium, 1 high, 2 low) by the spool's 0 routine, 1 high, 2 STAT
+PRIORITIES = {0: 0, 1: 1, 2: 1}
+
+_log = structlog.get_logger()
+
+
+TROUBLES = 3  # so many in a row without an answer, and the destination is given a rest
+
+
+class Sender(Protocol):
+    """What :class:`node.dicom.scu.StorageScu` is, and promises; STOW-RS would be another."""
+
+    def expect(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Say which (SOP class, transfer syntax) will be sent next."""
+        ...
+
+    def send(self, item: Outgoing, *, alive: Callable[[], None] = ...) -> Outcome:
+        """Send one object and return what became of it."""
+        ...
+
+    def idle(self) -> None:
+        """Give up what was not used for a while."""
+        ...
+
+    def close(self) -> None:
+        """Give up everything."""
+        ...
+
+
+@dataclass
+class _Lane:
+    """What a forwarder knows of one destination.
+
+    :param troubles: deferrals since the last object that was taken or refused.
+    """
+
+    destination: Destination
+    sender: Sender
+    breaker: retry.Breaker
+    troubles: int = 0
+    reason: str = ""
+
+    def trip(self, reason: str) -> None:
+        """Give the destination a rest."""
+        self.reason = reason
+        self.breaker.failed()
+
+    def stumble(self, reason: str) -> None:
+        """Note that an object was deferred; after a few, give the destination a rest."""
+        self.troubles += 1
+        if self.troubles >= TROUBLES:
+            self.trip(reason)
+
+    def recover(self) -> None:
+        """Note that the destination deals with objects."""
+        self.troubles = 0
+        self.breaker.succeeded()
+
+
+class Forwarder:
+    """Sends what is due.
+
+    :param senders: makes the sender for a destination, on first use.
+    :param proved: raises :class:`ProofError` for a delivery that must not leave.
+    :param pseudonym: turns a UID into what events and logs may say.
+    :param worker: the name under which rows are leased.
+    :param clock: seconds since the epoch, by which deliveries age.
+    :param monotonic: seconds, for leases and the breaker.
+    :param chance: gives random numbers in [0, 1), for jitter.
+    :param batch: rows on one lease.
+    :param lease: seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        blobs: BlobStore,
+        destinations: Mapping[str, Destination],
+        senders: Callable[[Destination], Sender],
+        proved: Callable[[Delivery], None],
+        pseudonym: Callable[[str], str],
+        worker: str,
+        chance: Callable[[], float],
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        batch: int = 64,
+        lease: float = 300.0,
+    ) -> None:
+        self.ledger = ledger
+        self.blobs = blobs
+        self.proved = proved
+        self.pseudonym = pseudonym
+        self.chance = chance
+        self.clock = clock
+        self.monotonic = monotonic
+        self.lease = lease
+        self._destinations = destinations
+        self._senders = senders
+        self._worker = worker
+        self._batch = batch
+        self._lanes: dict[str, _Lane] = {}
+        self._renewed = 0.0
+
+    def step(self, destination: str) -> int:
+        """Send what is due to one destination; return on how many rows it worked.
+
+        0 means that nothing is due, or that the destination is given a rest.
+        """
+        lane = self._lane(destination)
+        if not lane.destination.enabled or lane.breaker.open:
+            return 0
+        limit = 1 if lane.breaker.failures else self._batch  # a probe risks one row
+        claims = self.ledger.claim_deliveries(
+            self._worker, destination, limit=limit, lease=self.lease
+        )
+        if not claims:
+            lane.sender.idle()
+            return 0
+        self._renewed = self.monotonic()
+        lane.sender.expect(
+            [(c.delivery.sop_class_uid, c.delivery.transfer_syntax_uid) for c in claims]
+        )
+        for index, claim in enumerate(claims):
+            rest = claims[index:]
+            try:
+                self._renew(rest)
+            except StaleClaimError:
+                self.ledger.release(rest)
+                break
+            guard(
+                self.ledger,
+                claim,
+                partial(self._deliver, lane, rest),
+                delay=partial(self._delay, lane, claim),
+                describe=partial(self._event, claim),
+            )
+        return len(claims)
+
+    def close(self) -> None:
+        """Release every association."""
+        for lane in self._lanes.values():
+            lane.sender.close()
+
+    def _lane(self, name: str) -> _Lane:
+        if name not in self._lanes:
+            destination = self._destinations[name]
+            breaker = retry.Breaker(self.monotonic, self.chance)
+            self._lanes[name] = _Lane(destination, self._senders(destination), breaker)
+        return self._lanes[name]
+
+    def _deliver(self, lane: _Lane, rest: Sequence[DeliveryClaim], claim: DeliveryClaim) -> None:
+        """Send one object and settle its delivery.
+
+        :raises TransientError: it must be sent again.
+        :raises ProofError: it must not be sent.
+        """
+        if lane.breaker.open:  # an object before it in the batch found nobody there
+            raise UnreachableError("the destination is given a rest", code=lane.reason)
+        try:
+            outcome = self._send(lane, rest, claim.delivery)
+        except DamagedError as error:
+            self.ledger.remake(claim.delivery.entry, self._event(claim, "remade", error.code))
+            return
+        match outcome:
+            case Delivered(warning):
+                lane.recover()
+                reason = f"warning {warning:04X}H" if warning else ""
+                event = self._event(claim, "delivery_sent", reason)
+                self.ledger.settle(claim, DeliveryState.SENT, reason, event)
+                _log.info("delivery_sent", object=event.object, **self._names(claim))
+            case Refused(reason):
+                if not lane.breaker.open:
+                    lane.recover()
+                event = self._event(claim, "delivery_parked", reason)
+                self.ledger.settle(claim, DeliveryState.PARKED, reason, event)
+                _log.error("delivery_parked", reason=reason, **self._names(claim))
+            case Deferred(reason):
+                lane.stumble(reason)
+                raise UnreachableError("the destination cannot take it now", code=reason)
+
+    def _send(self, lane: _Lane, rest: Sequence[DeliveryClaim], delivery: Delivery) -> Outcome:
+        item = Outgoing(
+            sop_class_uid=delivery.sop_class_uid,
+            sop_instance_uid=delivery.sop_instance_uid,
+            transfer_syntax_uid=delivery.transfer_syntax_uid,
+            open=partial(self._open, delivery),
+            priority=PRIORITIES[delivery.priority],
+        )
+        try:
+            return lane.sender.send(item, alive=partial(self._renew, rest))
+        except PeerRejectedError as error:
+            lane.trip(error.code)
+            return error.outcome
+        except UnansweredError as error:
+            lane.stumble(error.code)
+            raise
+        except UnreachableError as error:
+            lane.trip(error.code)
+            raise
+
+    def _open(self, delivery: Delivery) -> BinaryIO:
+        """Open exactly the bytes that were proved.
+
+        :raises ProofError: they must not leave.
+        :raises DamagedError: they are gone, or no longer the same.
+        """
+        self.proved(delivery)
+        try:
+            file = self.blobs.open(delivery.blob)
+        except KeyError as error:
+            raise DamagedError("the object to send is gone", code="missing") from error
+        digest = hashlib.sha256()
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+        if digest.hexdigest() != delivery.blob:
+            file.close()
+            raise DamagedError("the object to send has changed")
+        return file
+
+    def _renew(self, claims: Sequence[DeliveryClaim]) -> None:
+        """Extend the leases of what is not settled yet, when a third of the time is over."""
+        now = self.monotonic()
+        if now - self._renewed > self.lease / 3:
+            self.ledger.extend(claims, self.lease)
+            self._renewed = now
+
+    def _delay(self, lane: _Lane, claim: DeliveryClaim, attempts: int) -> float | None:
+        age = self.clock() - claim.delivery.created_at
+        if retry.give_up(age, lane.destination.give_up_after):
+            return None
+        return max(lane.breaker.remaining, retry.delay(attempts, self.chance()))
+
+    def _event(self, claim: DeliveryClaim, name: str, reason: str) -> Event:
+        delivery = claim.delivery
+        return Event(
+            name,
+            object=self.pseudonym(delivery.sop_instance_uid),
+            outcome="success" if name == "delivery_sent" else "failure",
+            facts={
+                "destination": delivery.destination,
+                "entry": delivery.entry,
+                "attempts": delivery.attempts,
+                "reason": reason,
+            },
+        )
+
+    def _names(self, claim: DeliveryClaim) -> dict[str, str | int]:
+        delivery = claim.delivery
+        return {
+            "delivery": delivery.id,
+            "destination": delivery.destination,
+            "attempts": delivery.attempts,
+        }

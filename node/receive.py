@@ -1,0 +1,192 @@
+"""Stage 1: bytes as received -> Instance -> Decision -> spool -> status.
+
+Success is answered only when the object is durable and its rows are committed.
+Until then the modality keeps its copy; a resend is always safe.
+
+SECURITY: holds no keys. Nothing here changes a byte of the data set, and no
+name, path or log line is made from one.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from node.dicom import reader, status
+from node.dicom.scp import RejectedError
+from node.errors import RefusedError
+from node.types import Action, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from node.dicom.scp import StoreRequest
+    from node.spool.base import BlobStore, Ledger
+    from node.types import Decision, Instance, Peer, Source
+
+QUIET = 60.0  # seconds in which an address causes one audit event of refusal
+MAX_QUIET = 1024  # addresses remembered for that
+
+_log = structlog.get_logger()
+
+
+class StorageReceiver:
+    """Takes objects in for the node; one for all associations, from any thread.
+
+    :param decide: says what happens to an instance; reads nothing else.
+    :param source_of: names the listed source that a peer is, or None.
+    :param called_aets: AE titles that the node answers to.
+    :param pseudonym: turns a UID into what events and logs may say.
+    :param clock: seconds since the epoch, UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        blobs: BlobStore,
+        ledger: Ledger,
+        decide: Callable[[Instance], Decision],
+        source_of: Callable[[Peer, tuple[str, ...]], Source | None],
+        called_aets: frozenset[str],
+        pseudonym: Callable[[str], str],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.blobs = blobs
+        self.ledger = ledger
+        self.decide = decide
+        self.pseudonym = pseudonym
+        self.clock = clock
+        self._source_of = source_of
+        self._called_aets = called_aets
+        self._told: dict[str, float] = {}
+
+    def admit(self, peer: Peer, names: tuple[str, ...]) -> Peer:
+        """Let a listed peer in while there is room.
+
+        :raises RejectedError: it is not listed, calls another, or the spool is full.
+        """
+        if peer.called_aet not in self._called_aets:
+            self._alert(peer, status.CALLED_UNKNOWN.code)
+            raise RejectedError(status.CALLED_UNKNOWN)
+        source = self._source_of(peer, names)
+        if source is None:
+            self._alert(peer, status.CALLING_UNKNOWN.code)
+            raise RejectedError(status.CALLING_UNKNOWN)
+        if self.blobs.free() <= 0:
+            raise RejectedError(status.CONGESTED)
+        return replace(peer, source=source.name)
+
+    def begin(self, request: StoreRequest) -> Receipt:
+        """Start to receive an object into the spool.
+
+        :raises SpoolFullError: there is no room.
+        """
+        return Receipt(self, request)
+
+    def _alert(self, peer: Peer, code: str) -> None:
+        """Tell the audit log about a stranger, but not as often as the stranger calls."""
+        now = self.clock()
+        if now - self._told.get(peer.address, -QUIET) < QUIET:
+            return
+        if len(self._told) >= MAX_QUIET:
+            self._told.clear()
+        self._told[peer.address] = now
+        facts: dict[str, str | int | float] = {
+            "address": peer.address,
+            "called_aet": peer.called_aet,
+            "code": code,
+        }
+        self.ledger.record(
+            Event("peer_rejected", actor=peer.calling_aet, outcome="refused", facts=facts)
+        )
+
+
+class Receipt:
+    """One object on its way into the spool.
+
+    :raises SpoolFullError: there is no room.
+    """
+
+    def __init__(self, receiver: StorageReceiver, request: StoreRequest) -> None:
+        self._receiver = receiver
+        self._request = request
+        self._received_at = receiver.clock()
+        header = reader.part10_header(
+            request.sop_class_uid,
+            request.sop_instance_uid,
+            request.transfer_syntax_uid,
+            request.peer.calling_aet,
+        )
+        self._size = len(header)
+        with ExitStack() as stack:
+            self._incoming = stack.enter_context(receiver.blobs.put())
+            self._incoming.write(header)
+            self._stack = stack.pop_all()
+
+    def write(self, data: memoryview) -> None:
+        """Append to the partial blob.
+
+        :raises SpoolFullError: the disk refuses.
+        """
+        self._incoming.write(data)
+        self._size += len(data)
+
+    def finish(self) -> status.Answer:
+        """Make the object durable, record it, and only then say success.
+
+        :raises UnreadableError: it cannot be parsed.
+        :raises MismatchError: it is not what the command announced.
+        :raises RefusedError: its route refuses it.
+        :raises SpoolFullError: disk or database refuse.
+        """
+        receiver, request = self._receiver, self._request
+        with self._stack:
+            described = self._describe()
+            decision = receiver.decide(described)
+            event = self._event(described, decision)
+            if decision.action is Action.REFUSE:
+                receiver.ledger.record(replace(event, event="instance_refused", outcome="refused"))
+                raise RefusedError("the route refuses the object")
+            instance = replace(described, blob=self._incoming.commit())
+            accepted = receiver.ledger.accept(instance, decision, event)
+        level = "warning" if accepted.kind == "conflict" else "info"
+        getattr(_log, level)(
+            "instance_accepted",
+            object=event.object,
+            source=request.peer.source,
+            route=event.facts["route"],
+            entry=accepted.entry,
+            kind=accepted.kind,
+            size=self._size,
+        )
+        return status.Answer(status.SUCCESS)
+
+    def abandon(self) -> None:
+        """Remove the partial blob."""
+        self._stack.close()
+
+    def _describe(self) -> Instance:
+        """Parse the object within the reader's bounds; pixels are not touched."""
+        request = self._request
+        with self._incoming.mapped() as data:
+            obj = reader.read(data)
+            reader.check_command(obj, request.sop_class_uid, request.sop_instance_uid)
+            return reader.describe(obj, "", self._size, request.peer, self._received_at)
+
+    def _event(self, instance: Instance, decision: Decision) -> Event:
+        facts: dict[str, str | int | float] = {
+            "route": decision.route.name if decision.route else "",
+            "action": decision.action.value,
+            "source": instance.peer.source,
+            "size": instance.size,
+        }
+        return Event(
+            "instance_accepted",
+            object=self._receiver.pseudonym(instance.sop_instance_uid),
+            actor=instance.peer.calling_aet,
+            facts=facts,
+        )
