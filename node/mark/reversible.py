@@ -1,0 +1,296 @@
+"""Hide a few bytes in one tile and take them out again: the reference kernel.
+
+The four quarter grids of the tile are visited one after the other; each
+sample is predicted from its eight neighbours, all on other grids, so that
+whoever undoes the grids in reverse order predicts the same. Samples whose
+prediction error has a chosen size carry a symbol, and larger errors move out
+of the way (histogram shifting). The chosen size grows with the unrest of the
+neighbourhood: far out on the flank of the errors there are few to shift.
+
+Format: docs/formats/mark-v1.md. After Sachnev et al., IEEE TCSVT 19(7), 2009
+(sorting), and Li et al., IEEE TIFS 10(9), 2015 (many histograms).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from node.mark.coding import read, spell
+from node.mark.search import choose, most
+from node.mark.settings import (
+    FLOORS,
+    HEADER_BITS,
+    PREDICTORS,
+    REACH,
+    SIZE_BITS,
+    TAG_BYTES,
+    Settings,
+    size_of,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Samples = NDArray[np.int32]
+    Spots = tuple[NDArray[np.intp], ...]
+
+GRIDS = ((0, 0), (1, 1), (0, 1), (1, 0))
+"""(row, column) of the first sample of each quarter grid, in the order of embedding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """The samples of one tile and how far each may move (inclusive)."""
+
+    samples: Samples
+    low: Samples
+    high: Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The usable samples of one quarter grid, in the order of visiting.
+
+    :param where: rows and columns in the tile.
+    :param side: 1 where the prediction error is not negative, else -1; the
+        way the sample may move.
+    :param size: how much larger the error is than the least one that carries.
+    :param room: how far the sample may move that way.
+    """
+
+    where: tuple[NDArray[np.intp], NDArray[np.intp]]
+    side: Samples
+    size: NDArray[np.int64]
+    room: NDArray[np.int64]
+
+
+class NumpyKernel:
+    """The reference: plain and slow; every other kernel gives the same samples."""
+
+    name = "numpy"
+
+    def room(self, patch: Patch, amplitude: int) -> int:
+        """Return about how many bytes fit; 0 for a tile that cannot even hold a header.
+
+        An estimate that serves planning: not part of the format, but deterministic.
+        """
+        spots = _spots(patch)
+        if spots is None:
+            return 0
+        tables = [_histogram(patch, _clear(patch, spots), spots, p) for p in range(PREDICTORS)]
+        return max(0, most(tables, amplitude) - SIZE_BITS - HEADER_BITS) // 8
+
+    def hide(self, patch: Patch, code: int, data: bytes, amplitude: int) -> Samples | None:
+        """Return the samples with ``data`` inside, or None if it does not fit.
+
+        :param code: size code of the data, which has ``TAG_BYTES + size_of(code)`` bytes.
+        :param amplitude: the most that a sample may change.
+        """
+        spots = _spots(patch)
+        if spots is None:
+            return None
+        bits = [
+            *(patch.samples[spots] & 1).tolist(),
+            *(code >> shift & 1 for shift in range(SIZE_BITS - 1, -1, -1)),
+            *np.unpackbits(np.frombuffer(data, dtype=np.uint8)).tolist(),
+        ]
+        clear = _clear(patch, spots)
+        tables = [_histogram(patch, clear, spots, p) for p in range(PREDICTORS)]
+        for settings in choose(tables, len(bits), amplitude):
+            marked = clear.copy()
+            if _write(marked, patch, spots, settings, bits):
+                marked[spots] |= [settings.number >> i & 1 for i in range(HEADER_BITS - 1, -1, -1)]
+                return marked
+        return None
+
+    def reveal(self, patch: Patch) -> tuple[int, bytes, Samples] | None:
+        """Return size code, data and the samples before, or None if nothing is there.
+
+        The data proves nothing yet: what is read from an unmarked tile is noise.
+        """
+        spots = _spots(patch)
+        if spots is None:
+            return None
+        settings = Settings.parse(_number((patch.samples[spots] & 1).tolist()))
+        samples = _clear(patch, spots)
+        bits = _undo(samples, patch, spots, settings)
+        if not bits:
+            return None
+        samples[spots] |= bits[:HEADER_BITS]
+        start = HEADER_BITS + SIZE_BITS
+        data = np.packbits(np.array(bits[start:], dtype=np.uint8)).tobytes()
+        return _number(bits[HEADER_BITS:start]), data, samples
+
+
+def _number(bits: list[int]) -> int:
+    return int("".join(map(str, bits)), 2)
+
+
+def _quotas(total: int) -> list[int]:
+    """How many bits each quarter grid carries, in the order of visiting.
+
+    The last grid is read first, and holds at least what tells the total.
+    """
+    last = max(HEADER_BITS + SIZE_BITS, total - total * 3 // 4)
+    rest = total - last
+    return [rest // 3, rest * 2 // 3 - rest // 3, rest - rest * 2 // 3, last]
+
+
+def _spots(patch: Patch) -> Spots | None:
+    """Find where the header stands: the last samples whose lowest bit is free to change."""
+    if min(patch.samples.shape) < 2:  # noqa: PLR2004 - a line has no neighbours above and below
+        return None
+    free = ((patch.samples & ~1) >= patch.low) & ((patch.samples | 1) <= patch.high)
+    flat = np.flatnonzero(free)[-HEADER_BITS:]
+    return np.unravel_index(flat, free.shape) if flat.size == HEADER_BITS else None
+
+
+def _clear(patch: Patch, spots: Spots) -> Samples:
+    """Return a copy of the samples, the lowest bits of the header cleared."""
+    samples = patch.samples.copy()
+    samples[spots] &= ~1
+    return samples
+
+
+def _usable(patch: Patch, spots: Spots) -> NDArray[np.bool_]:
+    usable = patch.low < patch.high
+    usable[spots] = False
+    return usable
+
+
+def _calm(
+    samples: Samples, grid: tuple[int, int], predictor: int
+) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return prediction and class of every sample of a quarter grid."""
+    rows, columns = samples.shape
+    around = np.pad(samples, 2, mode="reflect").astype(np.int64)
+
+    def at(down: int, right: int) -> NDArray[np.int64]:
+        row, column = grid[0] + down + 2, grid[1] + right + 2
+        return around[row : rows + down + 2 : 2, column : columns + right + 2 : 2]
+
+    n, s, w, e = at(-1, 0), at(1, 0), at(0, -1), at(0, 1)
+    nw, ne, sw, se = at(-1, -1), at(-1, 1), at(1, -1), at(1, 1)
+    guess = (n + s + w + e + 2) >> 2
+    if predictor:
+        guess = (2 * (n + s + w + e) - (nw + ne + sw + se) + 2) >> 2
+    unrest = np.zeros_like(guess)
+    for a, b in (
+        *((nw, n), (n, ne), (sw, s), (s, se), (nw, w), (w, sw), (ne, e), (e, se)),
+        *((at(-2, -1), nw), (at(-2, 1), ne), (at(2, -1), sw), (at(2, 1), se)),
+        *((at(-1, -2), nw), (at(1, -2), sw), (at(-1, 2), ne), (at(1, 2), se)),
+    ):
+        unrest += np.abs(a - b)
+    return guess, np.searchsorted(FLOORS, unrest, side="right") - 1
+
+
+def _histogram(patch: Patch, clear: Samples, spots: Spots, predictor: int) -> NDArray[np.int64]:
+    """Count usable samples by class and by error size, sizes above REACH together."""
+    table = np.zeros((len(FLOORS), REACH + 2), dtype=np.int64)
+    usable = _usable(patch, spots)
+    for grid in GRIDS:
+        part = (slice(grid[0], None, 2), slice(grid[1], None, 2))
+        guess, classes = _calm(clear, grid, predictor)
+        error = clear[part] - guess
+        size = np.minimum(np.where(error >= 0, error, -1 - error), REACH + 1)
+        np.add.at(table, (classes[usable[part]], size[usable[part]]), 1)
+    return table
+
+
+def _layer(
+    samples: Samples, patch: Patch, spots: Spots, grid: tuple[int, int], settings: Settings
+) -> Layer:
+    """Order the usable samples of a quarter grid: calm classes first, then as they stand.
+
+    Left out are those of resting classes and those so near a bound that a
+    carrying sample could not be told from one that found no room.
+    """
+    part = (slice(grid[0], None, 2), slice(grid[1], None, 2))
+    guess, classes = _calm(samples, grid, settings.predictor)
+    bins = settings.bins()[classes]
+    value, low, high = samples[part], patch.low[part], patch.high[part]
+    error = value - guess
+    up = error >= 0
+    size = np.where(up, error, -1 - error) - bins
+    room = np.where(up, high.astype(np.int64) - value, value.astype(np.int64) - low)
+    # room + size is the same before and after any move
+    open_ = (bins <= REACH) & (room + size >= 3 * settings.amplitude - 1)
+    row, column = np.nonzero(_usable(patch, spots)[part] & open_)
+    order = np.argsort(classes[row, column], kind="stable")
+    row, column = row[order], column[order]
+    return Layer(
+        where=(2 * row + grid[0], 2 * column + grid[1]),
+        side=np.where(up[row, column], 1, -1).astype(np.int32),
+        size=size[row, column],
+        room=room[row, column],
+    )
+
+
+def _write(
+    samples: Samples, patch: Patch, spots: Spots, settings: Settings, bits: list[int]
+) -> bool:
+    """Move the samples; say whether every quarter grid had carriers enough."""
+    step = settings.amplitude
+    end = len(bits)
+    for grid, quota in zip(GRIDS, _quotas(len(bits)), strict=True):
+        layer = _layer(samples, patch, spots, grid, settings)
+        carriers = np.flatnonzero((layer.size >= 0) & (layer.size < step))
+        stuck = (layer.size >= step) & (layer.room < step)
+        # After the move these stand near their bound, be it that they moved or that they could not.
+        unclear = (layer.size >= step) & (layer.room < 2 * step)
+        unclear &= ~stuck | (layer.size >= 2 * step)
+        symbols = spell(
+            settings.mode,
+            bits[end - quota : end],
+            stuck[unclear].astype(int).tolist(),
+            np.cumsum(unclear)[carriers].tolist(),
+        )
+        if not symbols:
+            return False
+        end -= quota
+        used = carriers[: len(symbols)]
+        stop = used[-1] + 1
+        move = np.where((layer.size >= step) & ~stuck, step, 0)[:stop]
+        move[used] = layer.size[used] + symbols
+        row, column = layer.where[0][:stop], layer.where[1][:stop]
+        samples[row, column] += layer.side[:stop] * move.astype(np.int32)
+    return True
+
+
+def _undo(samples: Samples, patch: Patch, spots: Spots, settings: Settings) -> list[int]:
+    """Move the samples back; return the bits, or none if a quarter grid ends too early."""
+    step = settings.amplitude
+    bits: list[int] = []
+    quotas: list[int] = []
+    for grid in reversed(GRIDS):
+        layer = _layer(samples, patch, spots, grid, settings)
+        carriers = np.flatnonzero((layer.size >= 0) & (layer.size < 2 * step))
+        symbols = (layer.size[carriers] & 1).tolist()
+        outer = layer.size >= 2 * step
+        unclear = outer & (layer.room < step)
+        before = np.cumsum(unclear)[carriers].tolist()
+        if not quotas:
+            first = HEADER_BITS + SIZE_BITS
+            start, _ = read(settings.mode, symbols, first, [0] * len(symbols))
+            if len(start) < first:
+                return []
+            code = _number(start[HEADER_BITS:first])
+            quotas = _quotas(first + 8 * (TAG_BYTES + size_of(code)))
+        need = quotas.pop()
+        found, count = read(settings.mode, symbols, need, before)
+        if count < 1:
+            return []
+        bits += found[:need]
+        used = carriers[:count]
+        stop = used[-1] + 1
+        move = np.where(outer, step, 0)[:stop]
+        doubtful = np.flatnonzero(unclear[:stop])
+        # A flag says that the sample had no room and never moved.
+        move[doubtful] = step * (1 - np.array(found[need : need + doubtful.size], dtype=np.int64))
+        move[used] = (layer.size[used] + 1) >> 1
+        row, column = layer.where[0][:stop], layer.where[1][:stop]
+        samples[row, column] -= layer.side[:stop] * move.astype(np.int32)
+    return bits

@@ -1,0 +1,98 @@
+"""Which settings carry a message with the least harm. Not part of the format.
+
+The estimate counts on the unmarked tile; embedding disturbs the counts a
+little, so the best few settings are offered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from node.mark.coding import MODES
+from node.mark.settings import FLOORS, GRADES, OFFSETS, REACH, SLOPES, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Table = NDArray[np.int64]
+
+TRIES = 6
+"""Settings that are tried before a tile is given up."""
+
+SCALE = 2 * 7 * 19
+"""Keeps the fractions of the coding modes whole."""
+
+
+def most(tables: Sequence[Table], amplitude: int) -> int:
+    """Return about how many bits fit at most.
+
+    :param tables: for each predictor, counts by class and error size.
+    """
+    fullest = max(
+        int(table[:, offset : offset + step].sum())
+        for table in tables
+        for offset in OFFSETS
+        for step, _ in GRADES
+        if step <= amplitude
+    )
+    return fullest - fullest // 16
+
+
+def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[Settings]:
+    """Return settings that should carry ``need`` bits, least squared change first."""
+    ranked: list[tuple[int, int]] = []
+    steps = sorted({step for step, _ in GRADES if step <= amplitude})
+    for predictor, table in enumerate(tables):
+        if not table.any():
+            continue
+        last = int(np.flatnonzero(table.any(axis=1))[-1]) + 1
+        for step in steps:
+            curves = _curves(table[:last], step)
+            for grade, (size, mode) in enumerate(GRADES):
+                if size == step:
+                    found = _costs(curves, need, mode)
+                    ranked += [
+                        (cost, Settings(which // 4, which % 4, grade, predictor).number)
+                        for cost, which in found
+                    ]
+    ranked.sort()
+    return [Settings.parse(number) for _, number in ranked[:TRIES]]
+
+
+def _curves(table: Table, step: int) -> NDArray[np.int64]:
+    """Sum up, class by class, for every slope and offset (slope first).
+
+    :returns: shape (3, slopes * offsets, classes): carriers; squared change
+        whatever the symbols are; further squared change for each symbol 1.
+    """
+    classes = np.arange(len(table))
+    steepness = np.repeat(np.array(SLOPES), len(OFFSETS))[:, np.newaxis]
+    bins = (FLOORS[classes] * steepness >> 8) + np.tile(OFFSETS, len(SLOPES))[:, np.newaxis]
+    rests = bins > REACH
+    wide = np.pad(table, ((0, 0), (0, 2 * max(step for step, _ in GRADES) + REACH)))
+    bins[rests] = REACH + 2  # nothing is counted from there on
+    beyond = wide[:, ::-1].cumsum(axis=1)[:, ::-1]
+    curves = np.zeros((3, *bins.shape), dtype=np.int64)
+    for inner in range(step):
+        count = wide[classes, bins + inner]
+        curves += np.array([1, inner * inner, 2 * inner + 1])[:, np.newaxis, np.newaxis] * count
+    curves[1] += step * step * beyond[classes, bins + step]
+    return curves.cumsum(axis=2)
+
+
+def _costs(curves: NDArray[np.int64], need: int, mode: int) -> list[tuple[int, int]]:
+    """Return (cost, index of slope and offset) wherever the carriers suffice."""
+    code = MODES[mode]
+    carriers = -(-need * code.rate[1] // code.rate[0])
+    cost = SCALE * curves[1] + SCALE * code.moves[0] // code.moves[1] * curves[2]
+    enough = np.flatnonzero(curves[0][:, -1:] >= carriers)
+    last = (curves[0][enough] < carriers).sum(axis=1)
+    had = np.where(last > 0, curves[0][enough, last - 1], 0)
+    done = np.where(last > 0, cost[enough, last - 1], 0)
+    # Only the part of the last class that is needed is visited.
+    part = (cost[enough, last] - done) * (carriers - had) // (curves[0][enough, last] - had)
+    return list(zip((done + part).tolist(), enough.tolist(), strict=True))

@@ -1,0 +1,103 @@
+"""The grid: every sample belongs to exactly one tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from node.types import Region
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+EDGE = 64
+"""Edge of a tile, in samples, doubled above :data:`BIG` samples."""
+
+BIG = 1 << 21
+"""2 MP."""
+
+COARSER = 4
+"""Edges of the middle grid, in edges of the fine one."""
+
+ALONE = 128 * 128
+"""Frames, and carriers, of at most this many samples are not cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A rectangle of the carrier, in samples."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+    def of(self, samples: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the view of this tile in ``samples``."""
+        return samples[self.row : self.row + self.rows, self.column : self.column + self.columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """How a carrier is cut.
+
+    :param shape: rows (of all frames) and columns.
+    :param frame_rows: rows of one frame.
+    """
+
+    shape: tuple[int, int]
+    frame_rows: int
+    tiles: tuple[Tile, ...]
+
+    def regions(self, tile: Tile) -> Iterator[Region]:
+        """Yield the tile as regions of single frames."""
+        row, end = tile.row, tile.row + tile.rows
+        while row < end:
+            frame, inside = divmod(row, self.frame_rows)
+            rows = min(end - row, self.frame_rows - inside)
+            yield Region(frame, inside, tile.column, rows, tile.columns)
+            row += rows
+
+
+def grids(rows: int, columns: int, frame_rows: int) -> Iterator[Grid]:
+    """Yield the ways to cut a carrier, by its geometry alone, finest first.
+
+    Tiles restart at each frame, unless frames are so small that they make one
+    tall image. The last way is one tile, but not for big carriers. The tiles
+    of a grid are as equal as whole samples allow.
+
+    :raises ValueError: the carrier is not made of whole frames.
+    """
+    if rows < 1 or columns < 1 or frame_rows < 1 or rows % frame_rows:
+        raise ValueError("a carrier has at least one frame, and whole ones only")
+    size = rows * columns
+    tall = rows if frame_rows * columns <= ALONE else frame_rows
+    edge = EDGE if size <= BIG else 2 * EDGE
+    cuts = [_cut(rows, columns, tall, size) for size in (edge, COARSER * edge)]
+    if size <= BIG:
+        cuts.append((Tile(0, 0, rows, columns),))
+    if size <= ALONE:
+        cuts = cuts[-1:]
+    for tiles in dict.fromkeys(cuts):
+        yield Grid((rows, columns), frame_rows, tiles)
+
+
+def _cut(rows: int, columns: int, tall: int, edge: int) -> tuple[Tile, ...]:
+    # A strip narrower than the edge is cut into tiles of the usual area.
+    return tuple(
+        Tile(frame + top, left, bottom - top, right - left)
+        for frame in range(0, rows, tall)
+        for top, bottom in _parts(tall, edge * edge // min(columns, edge))
+        for left, right in _parts(columns, edge * edge // min(tall, edge))
+    )
+
+
+def _parts(length: int, edge: int) -> list[tuple[int, int]]:
+    """Cut a length into parts of about ``edge``, equal to within one."""
+    count = max(1, (length + edge // 2) // edge)
+    cuts = [length * part // count for part in range(count + 1)]
+    return list(pairwise(cuts))

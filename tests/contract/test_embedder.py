@@ -1,0 +1,142 @@
+"""What every Embedder promises, whatever kernel works inside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from node.errors import DoesNotFitError, UnmarkedError
+from node.mark.embedder import TiledEmbedder
+from node.types import Carrier
+
+if TYPE_CHECKING:
+    from node.mark.base import Embedder
+
+KEY = bytes(range(32))
+PAYLOAD = bytes(i * 37 & 255 for i in range(700))
+
+
+def phantom(rows=320, columns=256, *, seed=7, noise=3.0):
+    """A 12-bit slice: air at 0, a body, smooth structure, some noise."""
+    down, right = np.mgrid[0:rows, 0:columns]
+    body = 1000 + 300 * np.sin(down / 23) + 200 * np.cos(right / 17)
+    body += np.random.default_rng(seed).normal(0, noise, body.shape)
+    inside = (down - rows / 2) ** 2 / rows**2 + (right - columns / 2) ** 2 / columns**2 < 0.23
+    return np.where(inside, body, 0).round().astype(np.int32)
+
+
+def carrier(samples, *, low=0, high=4095, frame_rows=0, padding=None):
+    bound = np.array([[low]], dtype=np.int32), np.array([[high]], dtype=np.int32)
+    return Carrier(samples, *bound, frame_rows or samples.shape[0], padding)
+
+
+@pytest.fixture(params=["numpy"])
+def embedder(request) -> Embedder:
+    return TiledEmbedder(kernel=request.param)
+
+
+def test_what_was_hidden_comes_back_and_so_does_the_original(embedder):
+    clean = carrier(phantom())
+    marked = embedder.embed(clean, PAYLOAD, KEY)
+    found = embedder.extract(replace(clean, samples=marked), KEY)
+    assert found.payload == PAYLOAD
+    assert np.array_equal(found.samples, clean.samples)
+    assert not found.altered
+    assert not found.unplaced
+    assert found.tiles == 20
+
+
+def test_the_carrier_is_left_alone(embedder):
+    clean = carrier(phantom())
+    before = clean.samples.copy()
+    marked = embedder.embed(clean, PAYLOAD, KEY)
+    embedder.extract(replace(clean, samples=marked), KEY)
+    assert np.array_equal(clean.samples, before)
+    assert marked.dtype == np.int32
+
+
+def test_marking_twice_gives_the_same_samples(embedder):
+    clean = carrier(phantom())
+    assert np.array_equal(embedder.embed(clean, PAYLOAD, KEY), embedder.embed(clean, PAYLOAD, KEY))
+
+
+def test_another_key_finds_nothing(embedder):
+    clean = carrier(phantom())
+    marked = embedder.embed(clean, PAYLOAD, KEY)
+    with pytest.raises(UnmarkedError):
+        embedder.extract(replace(clean, samples=marked), bytes(32))
+
+
+def test_an_unmarked_image_is_called_unmarked(embedder):
+    with pytest.raises(UnmarkedError):
+        embedder.extract(carrier(phantom()), KEY)
+
+
+def test_air_stays_air_and_both_ends_of_the_histogram_stay(embedder):
+    clean = carrier(phantom())
+    marked = embedder.embed(clean, PAYLOAD, KEY)
+    assert np.array_equal(marked == 0, clean.samples == 0)
+    assert marked.max() == clean.samples.max()
+    assert abs(marked - clean.samples).max() == 1
+
+
+def test_padding_is_neither_moved_nor_made(embedder):
+    samples = phantom()
+    samples[samples == 0] = -2000
+    clean = carrier(samples, low=-2048, high=2047, padding=(-2000, -2000))
+    marked = embedder.embed(clean, PAYLOAD, KEY)
+    assert np.array_equal(marked == -2000, samples == -2000)
+    found = embedder.extract(replace(clean, samples=marked), KEY)
+    assert np.array_equal(found.samples, samples)
+
+
+def test_what_capacity_promises_fits(embedder):
+    clean = carrier(phantom(noise=6.0))
+    size = embedder.capacity(clean)
+    assert size > len(PAYLOAD)
+    payload = np.random.default_rng(1).bytes(size)
+    marked = embedder.embed(clean, payload, KEY)
+    assert embedder.extract(replace(clean, samples=marked), KEY).payload == payload
+
+
+def test_too_much_is_refused(embedder):
+    with pytest.raises(DoesNotFitError):
+        embedder.embed(carrier(phantom(32, 32)), bytes(5000), KEY)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4095), (4095, 1), (3, 5), (2, 2), (64, 64)])
+@pytest.mark.parametrize("value", [0, 4095, 17])
+def test_a_flat_image_carries_nothing(embedder, shape, value):
+    flat = carrier(np.full(shape, value, dtype=np.int32))
+    assert embedder.capacity(flat) == 0
+    with pytest.raises(DoesNotFitError):
+        embedder.embed(flat, b"x", KEY)
+    with pytest.raises(UnmarkedError):
+        embedder.extract(flat, KEY)
+
+
+def test_an_empty_payload_is_a_payload(embedder):
+    clean = carrier(phantom())
+    marked = embedder.embed(clean, b"", KEY)
+    assert embedder.extract(replace(clean, samples=marked), KEY).payload == b""
+
+
+def test_an_edit_is_named_and_everything_else_restores(embedder):
+    clean = carrier(phantom())
+    marked = embedder.embed(clean, PAYLOAD, KEY)
+    marked[150:160, 100:110] += 5
+    found = embedder.extract(replace(clean, samples=marked), KEY)
+    assert found.payload == PAYLOAD
+    assert not found.unplaced
+    touched = np.zeros(marked.shape, dtype=bool)
+    for region in found.altered:
+        touched[
+            region.row : region.row + region.rows, region.column : region.column + region.columns
+        ] = True
+    assert touched[150:160, 100:110].all()
+    assert len(found.altered) == 1
+    assert np.array_equal(found.samples[~touched], clean.samples[~touched])
+    assert np.array_equal(found.samples[touched], marked[touched])
