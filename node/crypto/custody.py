@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import hashlib
 import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node.crypto import capsule as capsules
 from node.crypto import keyfile, keyring, lock, recipient
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     Clock = Callable[[], float]  # seconds since the epoch of Unix
     Random = Callable[[int], bytes]
 
+_ED25519 = b"\x01"  # C2SP signed-note: signature type
 _DIRECTORY_MODE = 0o700
 _CANARY = Binding("1.2.840.10008.1.1", "2.25.0")
 
@@ -86,7 +90,10 @@ def create(
         ):
             text = keyring.render_random(kind, now, random(KEY_BYTES))
             keyfile.write(partial / file, text, mode)
-        keyfile.write(partial / keyring.AUDIT, audit_key(random(KEY_BYTES)), keyfile.SECRET)
+        log = f"sealnode-{identity.recipient.id[:8]}"  # a witness must tell sites apart
+        secret, public = audit_key_pair(log, random(KEY_BYTES))
+        keyfile.write(partial / keyring.AUDIT, secret, keyfile.SECRET)
+        keyfile.write(partial / keyring.AUDIT_PUBLIC, public, keyfile.PUBLIC)
         keyfile.write(partial / keyring.EPOCH, epoch.render(), keyfile.SECRET)
         partial.rename(directory)
         keyfile.sync_directory(directory.parent)
@@ -212,9 +219,21 @@ def write_unlocked(directory: Path, identity: Identity) -> Path:
     return path
 
 
-def audit_key(seed: bytes) -> bytes:
-    """Return the text of ``audit.key``: the Ed25519 seed that signs checkpoints. It is a secret."""
-    return b"sealnode audit-key v1\n" + base64.b64encode(seed) + b"\n"
+def audit_key_pair(name: str, seed: bytes) -> tuple[bytes, bytes]:
+    """Return the texts of ``audit.key``, a secret, and of ``audit.pub``.
+
+    They are the signer and the verifier key of a C2SP signed note with an
+    Ed25519 signature, which ``node.audit.checkpoint`` reads.
+
+    :param name: of the log; without spaces and plus signs.
+    """
+    public = _ED25519 + Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    key_id = hashlib.sha256(name.encode("ascii") + b"\n" + public).hexdigest()[:8]
+    secret, verifier = (base64.b64encode(raw).decode() for raw in (_ED25519 + seed, public))
+    return (
+        f"PRIVATE+KEY+{name}+{key_id}+{secret}\n".encode("ascii"),
+        f"{name}+{key_id}+{verifier}\n".encode("ascii"),
+    )
 
 
 def _rotate(keys: DirectoryKeys, clock: Clock, random: Random) -> Capsule:

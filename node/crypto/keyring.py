@@ -30,6 +30,7 @@ IDENTITY = "recipient.key"
 PSEUDONYM = "pseudonym.key"
 MAPPING = "mapping.key"
 AUDIT = "audit.key"
+AUDIT_PUBLIC = "audit.pub"
 CAPSULES = "epochs"
 RECIPIENTS = "recipients"
 

@@ -7,6 +7,7 @@ import stat
 
 import pytest
 
+from node.audit.checkpoint import Signer, Verifier
 from node.crypto import custody, recipient
 from node.crypto.keyring import DirectoryKeys
 from node.errors import ConfigError, NotOurKeyError, UnreadableError, UsageError
@@ -47,6 +48,7 @@ def test_a_new_directory_has_the_published_files_and_modes(keys):
         "recipient.key": 0o400,
         "mapping.key": 0o400,
         "audit.key": 0o400,
+        "audit.pub": 0o444,
         "pseudonym.key": 0o440,
         f"epochs/{keys.sealer().key_id.hex()}.capsule": 0o444,
         "recipients/site.pub": 0o444,
@@ -80,6 +82,14 @@ def test_all_secrets_of_a_site_differ(keys):
     secrets = {keys.mapping_key(), keys.epoch().key.secret(), keys.identity().secret()}
     assert len(secrets) == 3
     assert keys.mapping_key() == keys.mapping_key()
+
+
+def test_the_audit_keys_sign_and_verify_checkpoints(keys):
+    signer = Signer((keys.directory / "audit.key").read_text())
+    verifier = Verifier((keys.directory / "audit.pub").read_text())
+    note = signer.sign(7, bytes(32), "2026-10-05T08:00:00Z")
+    assert verifier.open(note).size == 7
+    assert verifier.name.startswith("sealnode-")
 
 
 def test_rotating_counts_on_and_keeps_old_capsules(keys):
