@@ -1,0 +1,187 @@
+"""Proof that nothing in an audit log was changed, moved, left out or cut.
+
+Each line names the hash of the one before it, so that a change shows at the
+next line. Each signed checkpoint fixes all lines before it, so that a change
+shows even where every later line was made to fit. What was cut after the last
+checkpoint shows only beside a copy of a later one, kept elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from node.audit import line as lines
+from node.audit.checkpoint import Checkpoint, Verifier
+from node.audit.tree import Tree, leaf_hash
+from node.errors import AuditError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EVENTS_PER_CHECKPOINT = 1000  # at most so many lines are without one
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found.
+
+    :param events: lines that are sound.
+    :param files: files that hold them.
+    :param checkpoints: notes with a good signature.
+    :param signed: events before the last of them: nothing of these can have changed.
+    :param first_bad: number of the first event that is not as it was written, 0 if none.
+    :param problem: what is wrong with it, or "".
+    """
+
+    events: int
+    files: int
+    checkpoints: int
+    signed: int
+    first_bad: int = 0
+    problem: str = ""
+
+    def insist(self) -> None:
+        """Let nothing pass but a sound log.
+
+        :raises AuditError: it is broken; names the first bad event.
+        """
+        if self.problem:
+            raise AuditError(
+                f"the audit log is broken at event {self.first_bad}: {self.problem}",
+                hint="keep a copy of the files as they are, then look for who could write them",
+            )
+
+
+def verify(directory: Path, *public_keys: str) -> Report:
+    """Read a whole log and say whether all of it is as it was written.
+
+    :param public_keys: of those who signed its checkpoints, one of which must
+        be good for each; without any only the chain is proved.
+    :raises ConfigError: a text is no public key.
+    """
+    return _Check([Verifier(key) for key in public_keys]).run(directory)
+
+
+def notes(directory: Path) -> Iterator[str]:
+    """Yield the notes of a log, the oldest first.
+
+    :raises AuditError: a file of notes does not end with a whole one.
+    """
+    for path in sorted(directory.glob("*.notes")):
+        yield from _notes_of(path)
+
+
+def last_note(directory: Path) -> str:
+    """Return the newest note of a log, or "" if there is none.
+
+    :raises AuditError: a file of notes does not end with a whole one.
+    """
+    for path in sorted(directory.glob("*.notes"), reverse=True):
+        found = list(_notes_of(path))
+        if found:
+            return found[-1]
+    return ""
+
+
+def _notes_of(path: Path) -> Iterator[str]:
+    parts = path.read_text(encoding="utf-8", errors="replace").split("\n\n")
+    if parts.pop() or len(parts) % 2:
+        raise AuditError("a checkpoint is incomplete")
+    return (f"{a}\n\n{b}\n" for a, b in zip(parts[::2], parts[1::2], strict=True))
+
+
+class _Check:
+    def __init__(self, verifiers: list[Verifier]) -> None:
+        self._verifiers = verifiers
+        self._tree = Tree()
+        self._prev = lines.FIRST
+        self._files = 0
+        self._seen = 0
+        self._signed = 0
+
+    def run(self, directory: Path) -> Report:
+        try:
+            checkpoints = self._open(directory) if self._verifiers else []
+            for path in sorted(directory.glob("*.jsonl")):
+                self._read(path, checkpoints)
+                self._files += 1
+            self._end(checkpoints)
+        except _BrokenError as found:
+            return self._report(found.seq, str(found))
+        except AuditError as found:
+            return self._report(self._tree.size + 1, str(found))
+        return self._report(0, "")
+
+    def _report(self, first_bad: int, problem: str) -> Report:
+        return Report(self._tree.size, self._files, self._seen, self._signed, first_bad, problem)
+
+    def _open(self, directory: Path) -> list[Checkpoint]:
+        """Return the checkpoints to come, the last first."""
+        found: list[Checkpoint] = []
+        for note in notes(directory):
+            checkpoint = self._open_one(note, found[-1].size if found else 0)
+            if found and checkpoint.size < found[-1].size:
+                raise _BrokenError(
+                    checkpoint.size + 1, "a checkpoint is smaller than one before it"
+                )
+            found.append(checkpoint)
+        return found[::-1]
+
+    def _open_one(self, note: str, before: int) -> Checkpoint:
+        for verifier in self._verifiers:
+            try:
+                return verifier.open(note)
+            except AuditError:
+                continue
+        raise _BrokenError(before + 1, "the next checkpoint is not signed with the key")
+
+    def _read(self, path: Path, checkpoints: list[Checkpoint]) -> None:
+        with path.open("rb") as file:
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    return  # being written, or cut: the checkpoints tell
+                self._take(raw[:-1])
+                while checkpoints and checkpoints[-1].size == self._tree.size:
+                    self._compare(checkpoints.pop())
+                if self._verifiers and self._tree.size - self._signed > EVENTS_PER_CHECKPOINT:
+                    raise _BrokenError(self._signed + 1, "no checkpoint follows it in time")
+
+    def _take(self, raw: bytes) -> None:
+        expected = self._tree.size + 1
+        found = lines.read(raw)
+        if found is None:
+            raise _BrokenError(expected, "its line has not the form of an event")
+        seq, prev = found
+        if seq > expected:
+            raise _BrokenError(expected, f"it is missing; event {seq} stands in its place")
+        if seq < expected:
+            raise _BrokenError(expected, f"event {seq} stands in its place")
+        if prev != self._prev:
+            raise _BrokenError(max(expected - 1, 1), "it is not what the next one says it was")
+        self._prev = lines.link(raw)
+        self._tree.append(leaf_hash(raw))
+
+    def _compare(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.root != self._tree.root():
+            raise _BrokenError(
+                self._signed + 1,
+                f"one of the events up to {checkpoint.size} is not what was signed",
+            )
+        self._seen += 1
+        self._signed = checkpoint.size
+
+    def _end(self, checkpoints: list[Checkpoint]) -> None:
+        if checkpoints:
+            raise _BrokenError(
+                self._tree.size + 1, f"the log is cut; {checkpoints[0].size} were signed"
+            )
+        if self._verifiers and self._tree.size and not self._signed:
+            raise _BrokenError(1, "there is no checkpoint")
+
+
+class _BrokenError(AuditError):
+    def __init__(self, seq: int, problem: str) -> None:
+        super().__init__(problem)
+        self.seq = seq
