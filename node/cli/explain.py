@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.schema import Config
+    from node.dicom.reader import DicomObject
     from node.types import Decision, Instance, Peer
 
 NAME = "explain"
@@ -48,9 +49,18 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Print the decision with its trace."""
+    from node.dicom import reader
+
     config = configured(args)
-    instance, obstacle = _read(args.file, _peer(args, config))
+    peer = _peer(args, config)
+    data = args.file.read_bytes()
+    try:
+        found = reader.read(data)
+        instance = reader.describe(found, "", len(data), peer, 0.0)
+    except UnreadableError as error:
+        raise UnreadableError(f"{args.file}: {error}", code=error.code) from error
     decision = decide(config.routes, instance)
+    obstacle = _obstacle(found, decision.route.lossy if decision.route else "refuse")
     out.answer(_facts(decision, instance, obstacle), _text(decision, obstacle))
     return 0
 
@@ -64,21 +74,17 @@ def _peer(args: argparse.Namespace, config: Config) -> Peer:
     return suppose(config, {key: (value,) for key, value in given.items() if value}).peer
 
 
-def _read(path: Path, peer: Peer) -> tuple[Instance, str]:
-    """Return the instance in a file, and why its pixels cannot be sealed, or ``""``."""
-    from node.dicom import codecs, pixels, reader
+def _obstacle(found: DicomObject, lossy: str) -> str:
+    """Return why the pixels cannot be sealed without loss, or ``""``."""
+    from node import wiring
+    from node.dicom import pixels
 
-    data = path.read_bytes()
-    try:
-        found = reader.read(data)
-        instance = reader.describe(found, "", len(data), peer, 0.0)
-    except UnreadableError as error:
-        raise UnreadableError(f"{path}: {error}", code=error.code) from error
-    try:
-        pixels.load(found, codecs.decode)
-    except UnsealableError as error:
-        return instance, str(error)
-    return instance, ""
+    with wiring.codec() as codec:
+        try:
+            pixels.load(found, codec, lossy=lossy)
+        except UnsealableError as error:
+            return str(error)
+    return ""
 
 
 def _facts(decision: Decision, instance: Instance, obstacle: str) -> dict[str, object]:
