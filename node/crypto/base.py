@@ -24,6 +24,7 @@ class Sealer(Protocol):
         :param purpose: ``b"record"`` (rides in the pixels), ``b"header"``
             (header copy), or another label; sealed under one purpose, a
             payload does not open under another.
+        :raises UnsealableError: the plaintext passes 16 MiB.
         """
         ...
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from node.crypto.payload import encode_uid
-from node.errors import UnreadableError
+from node.errors import UnreadableError, UnsealableError
 from node.types import Attribute, Record
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ DICTIONARY: Final = (
 def encode(record: Record, binding: Binding) -> bytes:
     """Return the bytes of a record that will be sealed under ``binding``.
 
-    :raises ValueError: tags do not ascend strictly, a VR is none of PS3.5 6.2,
-        a hash is not 32 bytes long, or the text passes 16 MiB.
+    :raises UnsealableError: tags do not ascend strictly, a VR is none of
+        PS3.5 6.2, or the text passes 16 MiB: no record can hold it.
+    :raises ValueError: a hash is not 32 bytes long.
     :raises UnreadableError: the binding holds a UID that no object may have.
     """
     if len(record.pixels_sha256) != _HASH or len(record.object_sha256) != _HASH:
@@ -67,7 +68,7 @@ def encode(record: Record, binding: Binding) -> bytes:
     flags = sum(flag for flag, part in sections + packed if part)
     text = _encode_attributes(record.attributes) + _sections(sections)
     if len(text) > MAX_TEXT:
-        raise ValueError("the text of a record is at most 16 MiB long")
+        raise UnsealableError("the record would pass 16 MiB", code="record_too_large")
     deflated = _deflate(text, _dictionary(binding))
     if len(deflated) < len(text):
         flags |= _DEFLATED
@@ -107,9 +108,9 @@ def _encode_attributes(attributes: Iterable[Attribute]) -> bytes:
     previous = -1
     for attribute in attributes:
         if not previous < attribute.tag <= _MAX_TAG:
-            raise ValueError("the tags of a record ascend strictly")
+            raise UnsealableError("a tag comes twice or out of order", code="record_order")
         if attribute.vr not in _VRS:
-            raise ValueError("a record holds only value representations of PS3.5 6.2")
+            raise UnsealableError("a VR is none of PS3.5 6.2", code="record_vr")
         out += _varint(attribute.tag - max(previous, 0))
         out.append(_VRS.index(attribute.vr) + 1)
         out += _varint(len(attribute.value)) + attribute.value

@@ -26,7 +26,7 @@ from node.crypto.payload import (
     pack,
     parse,
 )
-from node.errors import DamagedError, NotOurKeyError
+from node.errors import DamagedError, NotOurKeyError, UnsealableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,10 +75,10 @@ class EpochKey:
     def close(self, plaintext: bytes, binding: Binding, purpose: bytes) -> bytes:
         """Return the one payload of these arguments under this key.
 
-        :raises ValueError: the plaintext passes 16 MiB.
+        :raises UnsealableError: the plaintext passes 16 MiB.
         """
         if len(plaintext) > MAX_PLAINTEXT:
-            raise ValueError("a plaintext is at most 16 MiB long")
+            raise UnsealableError("the payload would pass 16 MiB", code="payload_too_large")
         data = associated_data(self.key_id, purpose, binding)
         digest = hashlib.sha256(data).digest()
         salt = self._salt(digest, plaintext)

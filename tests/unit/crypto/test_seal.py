@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from node.crypto import payload
 from node.crypto.seal import EpochKey, EpochSealer, KeyringOpener
-from node.errors import DamagedError, NotOurKeyError, UnreadableError
+from node.errors import DamagedError, NotOurKeyError, UnreadableError, UnsealableError
 from node.types import Binding
 
 SECRET = bytes(range(32))
@@ -129,7 +129,7 @@ def test_an_opener_tries_its_keys_newest_first():
 
 
 def test_a_plaintext_beyond_the_limit_is_refused():
-    with pytest.raises(ValueError, match="16 MiB"):
+    with pytest.raises(UnsealableError, match="16 MiB"):
         SEALER.seal(bytes(payload.MAX_PLAINTEXT + 1), BINDING, b"record")
 
 
