@@ -131,11 +131,10 @@ class Dimse(DIMSEServiceProvider):
         self._upper = upper
 
     def get_msg(self, block: bool = False) -> _QueueItem:  # noqa: FBT001, FBT002
-        """Return the next message, reading until there is one or the time is over."""
+        """Return the next message, reading until there is one or the peer falls silent."""
         seconds = math.inf if self.dimse_timeout is None else self.dimse_timeout
-        deadline = time.monotonic() + seconds
         while block and self.msg_queue.empty() and self._upper.to_user_queue.empty():
-            if self._upper._kill_thread or not self._upper.pump(deadline):  # noqa: SLF001
+            if self._upper._kill_thread or not self._upper.pump(time.monotonic() + seconds):  # noqa: SLF001
                 break
         return super().get_msg(block=False)
 

@@ -1,0 +1,228 @@
+"""Query/Retrieve SCU: reads objects back from an archive (PS3.4 Annex C), by C-GET or C-MOVE.
+
+An archive is not trusted more than a modality: only what was asked for is
+taken, within the same limits, and no file is named by what it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom.presentation import build_context, build_role
+
+from node.dicom import contexts, reader, status
+from node.dicom.requestor import abort, release
+from node.dicom.scp import RejectedError, StoreScp
+from node.dicom.server import Server
+from node.errors import MismatchError, RefusedError, UnreachableError
+from node.types import Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pynetdicom.presentation import PresentationContext
+
+    from node.dicom.acceptance import Settings
+    from node.dicom.requestor import Requestor
+    from node.dicom.scp import StoreRequest
+    from node.dicom.upper import Synchronous
+
+GET = "1.2.840.10008.5.1.4.1.2.2.3"  # Study Root Query/Retrieve Information Model - GET
+MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+PENDING = frozenset({0xFF00, 0xFF01})
+# What an archive is asked for when the caller does not know better: images come
+# first; of the 170 classes, templates and rare RT classes do not fit into 127 contexts.
+CLASSES = sorted(
+    contexts.STORAGE_CLASSES,
+    key=lambda uid: ("Image" not in UID(uid).name, [int(part) for part in uid.split(".")]),
+)[: contexts.MAX_CONTEXTS - 1]
+
+
+class FetchError(UnreachableError):
+    """The archive did not give all that was asked for; ``code`` holds its status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to read back: a study, one of its series, or one of its instances.
+
+    :param pairs: (SOP class, transfer syntax) that it is known to hold; empty
+        for whatever images there are.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str = ""
+    sop_instance_uid: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def identifier(self) -> Dataset:
+        """Return the identifier of the request, PS3.4 C.4.2.1.4."""
+        keys = {
+            "StudyInstanceUID": self.study_instance_uid,
+            "SeriesInstanceUID": self.series_instance_uid,
+            "SOPInstanceUID": self.sop_instance_uid,
+        }
+        query = Dataset()
+        query.QueryRetrieveLevel = (
+            "IMAGE" if self.sop_instance_uid else "SERIES" if self.series_instance_uid else "STUDY"
+        )
+        for keyword, uid in keys.items():
+            if uid:
+                setattr(query, keyword, uid)
+        return query
+
+
+class Collector:
+    """Takes what was asked for into a folder, as Part 10 files named by their SHA-256.
+
+    :param aet: of the archive; whoever else calls is rejected.
+    :ivar arrived: the files that are complete and not yet taken.
+    """
+
+    def __init__(self, wanted: Wanted, folder: Path, aet: str) -> None:
+        self.wanted = wanted
+        self.folder = folder
+        self.arrived: deque[Path] = deque()
+        self._aet = aet
+
+    def admit(self, peer: Peer, names: tuple[str, ...]) -> Peer:  # noqa: ARG002 - Receiver's
+        """Let the archive in."""
+        if peer.calling_aet != self._aet:
+            raise RejectedError(status.CALLING_UNKNOWN)
+        return replace(peer, source=self._aet)
+
+    def begin(self, request: StoreRequest) -> Collected:
+        """Start to take an object.
+
+        :raises RefusedError: it was not asked for.
+        """
+        if self.wanted.sop_instance_uid not in {"", request.sop_instance_uid}:
+            raise RefusedError("an instance that was not asked for", code="not_requested")
+        return Collected(self, request)
+
+
+class Collected:
+    """One object on its way into the folder."""
+
+    def __init__(self, collector: Collector, request: StoreRequest) -> None:
+        self._collector = collector
+        self._request = request
+        header = reader.part10_header(
+            request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid
+        )
+        self._part = collector.folder / f"{os.getpid()}-{threading.get_ident()}.part"
+        self._file = self._part.open("wb")
+        self._digest = hashlib.sha256()
+        self.write(memoryview(header))
+
+    def write(self, data: memoryview) -> None:
+        """Append to the file."""
+        self._file.write(data)
+        self._digest.update(data)
+
+    def finish(self) -> status.Answer:
+        """Give the file its name if it holds what was asked for.
+
+        :raises UnreadableError: it cannot be parsed.
+        :raises MismatchError: it belongs to another study, series or instance.
+        """
+        request, wanted = self._request, self._collector.wanted
+        self._file.close()
+        with self._part.open("rb") as file:
+            obj = reader.read(file.read())
+        reader.check_command(obj, request.sop_class_uid, request.sop_instance_uid)
+        for keyword, uid in (
+            ("StudyInstanceUID", wanted.study_instance_uid),
+            ("SeriesInstanceUID", wanted.series_instance_uid),
+        ):
+            if uid and obj.texts(keyword) != (uid,):
+                raise MismatchError("an object of another study or series", code="not_requested")
+        path = self._collector.folder / f"{self._digest.hexdigest()}.dcm"
+        self._part.replace(path)
+        self._collector.arrived.append(path)
+        return status.Answer(status.SUCCESS)
+
+    def abandon(self) -> None:
+        """Remove the part that came."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+def fetch_by_get(requestor: Requestor, wanted: Wanted, folder: Path) -> Iterator[Path]:
+    """Read objects back by C-GET, on one association; yield each file as it arrives.
+
+    :raises UnreachableError: the archive is not there, or did not give all.
+    :raises PeerRejectedError: it does not want the association.
+    :raises NoContextError: it does not speak C-GET.
+    """
+    storage = _storage_contexts(wanted)
+    roles = [build_role(uid, scp_role=True) for uid in _classes(storage)]
+    assoc = requestor.associate([build_context(GET, list(contexts.NATIVE_LE)), *storage], roles)
+    collector = Collector(wanted, folder, requestor.destination.aet)
+    peer = Peer(requestor.destination.aet, assoc.requestor.ae_title, requestor.destination.host)
+    assoc.store_with(StoreScp(assoc, collector, peer))
+    yield from _retrieve(assoc, collector, GET, "")
+
+
+def fetch_by_move(
+    requestor: Requestor, wanted: Wanted, folder: Path, receiving: Settings
+) -> Iterator[Path]:
+    """Read objects back by C-MOVE to a Storage SCP of our own; yield each file as it arrives.
+
+    :param receiving: the SCP; the archive must know its AE title, host and port.
+    :raises UnreachableError: the archive is not there, or did not give all.
+    :raises PeerRejectedError: it does not want the association.
+    :raises NoContextError: it does not speak C-MOVE.
+    :raises OSError: the port is in use.
+    """
+    collector = Collector(wanted, folder, requestor.destination.aet)
+    server = Server(collector, receiving)
+    server.start()
+    try:
+        assoc = requestor.associate([build_context(MOVE, list(contexts.NATIVE_LE))])
+        yield from _retrieve(assoc, collector, MOVE, receiving.aet)
+    finally:
+        server.close(grace=5.0)
+
+
+def _retrieve(assoc: Synchronous, collector: Collector, model: str, move_to: str) -> Iterator[Path]:
+    finished = False
+    try:
+        if not any(str(cx.abstract_syntax) == model for cx in assoc.accepted_contexts):
+            raise FetchError("the archive does not offer this retrieval", code="no_context")
+        query = collector.wanted.identifier()
+        if move_to:
+            responses = assoc.send_c_move(query, move_to, model)
+        else:
+            responses = assoc.send_c_get(query, model)
+        for answer, _ in responses:
+            while collector.arrived:
+                yield collector.arrived.popleft()
+            value = answer.get("Status")
+            if value in PENDING:
+                continue
+            if value is None:
+                raise FetchError("the archive does not answer", code="no_response")
+            if value != status.SUCCESS:
+                raise FetchError("the archive did not give all", code=f"status_{value:04x}")
+        finished = True
+    finally:
+        (release if finished else abort)(assoc)
+
+
+def _storage_contexts(wanted: Wanted) -> list[PresentationContext]:
+    if wanted.pairs:
+        return contexts.batch(wanted.pairs)[: len(CLASSES)]
+    return [build_context(uid, list(contexts.TRANSFER_SYNTAXES)) for uid in CLASSES]
+
+
+def _classes(storage: Sequence[PresentationContext]) -> list[str]:
+    return list(dict.fromkeys(str(context.abstract_syntax) for context in storage))
