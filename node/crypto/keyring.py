@@ -168,6 +168,13 @@ class DirectoryKeys:
         """
         return self._random(MAPPING, "mapping-key")
 
+    def audit_key(self) -> str:
+        """Return the text of the key that signs checkpoints of the audit log.
+
+        :raises ConfigError: there is no usable key.
+        """
+        return self._secret(AUDIT, lambda data: data.decode("ascii", errors="replace").strip())
+
     def capsules(self) -> tuple[Capsule, ...]:
         """Return all capsules, the newest first.
 

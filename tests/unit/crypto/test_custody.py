@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from node.audit.checkpoint import Signer, Verifier
-from node.crypto import custody, recipient
+from node.crypto import custody, keyfile, recipient
 from node.crypto.keyring import DirectoryKeys
 from node.errors import ConfigError, NotOurKeyError, UnreadableError, UsageError
 from node.types import Binding
@@ -85,7 +86,7 @@ def test_all_secrets_of_a_site_differ(keys):
 
 
 def test_the_audit_keys_sign_and_verify_checkpoints(keys):
-    signer = Signer((keys.directory / "audit.key").read_text())
+    signer = Signer(keys.audit_key())
     verifier = Verifier((keys.directory / "audit.pub").read_text())
     note = signer.sign(7, bytes(32), "2026-10-05T08:00:00Z")
     assert verifier.open(note).size == 7
@@ -104,6 +105,31 @@ def test_the_old_epoch_key_leaves_the_sealing_side(keys):
     old = keys.epoch().render()
     custody.rotate(keys.directory, clock=clock)
     assert all(path.read_bytes() != old for path in keys.directory.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("survives", range(2))
+def test_a_rotation_that_breaks_off_leaves_keys_that_seal_and_open(keys, monkeypatch, survives):
+    write, calls = keyfile.write, iter(range(10))
+
+    def failing(path, data, mode):
+        if next(calls) >= survives:
+            raise OSError(5, "the power went")
+        write(path, data, mode)
+
+    monkeypatch.setattr(keyfile, "write", failing)
+    with pytest.raises(OSError, match="power"):
+        custody.rotate(keys.directory, clock=clock)
+    monkeypatch.undo()
+    closed = keys.sealer().seal(b"a", BINDING, b"record")
+    assert keys.opener().open(closed, BINDING, b"record") == b"a"
+    assert custody.rotate(keys.directory, clock=clock).epoch == 2 + survives
+
+
+def test_rotations_at_the_same_time_follow_one_another(keys):
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: custody.rotate(keys.directory, clock=clock), range(8)))
+    assert sorted(one.epoch for one in made) == list(range(2, 10))
+    assert keys.epoch().number == 9
 
 
 def test_an_epoch_never_takes_a_key_id_that_is_taken(keys):
