@@ -41,6 +41,7 @@ class StorageReceiver:
     :param source_of: names the listed source that a peer is, or None.
     :param called_aets: AE titles that the node answers to.
     :param pseudonym: turns a UID into what events and logs may say.
+    :param ring: wakes stage 2 after an object was accepted.
     :param clock: seconds since the epoch, UTC.
     """
 
@@ -53,12 +54,14 @@ class StorageReceiver:
         source_of: Callable[[Peer, tuple[str, ...]], Source | None],
         called_aets: frozenset[str],
         pseudonym: Callable[[str], str],
+        ring: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.blobs = blobs
         self.ledger = ledger
         self.decide = decide
         self.pseudonym = pseudonym
+        self.ring = ring
         self.clock = clock
         self._source_of = source_of
         self._called_aets = called_aets
@@ -153,6 +156,7 @@ class Receipt:
                 raise RefusedError("the route refuses the object")
             instance = replace(described, blob=self._incoming.commit())
             accepted = receiver.ledger.accept(instance, decision, event)
+        receiver.ring()
         level = "warning" if accepted.kind == "conflict" else "info"
         getattr(_log, level)(
             "instance_accepted",

@@ -99,6 +99,9 @@ class Destination:
     :param tls: name of the ``[tls.*]`` table to use, or ``""`` for none.
     :param give_up_after: seconds after which a delivery is parked.
     :param associations: how many associations may be open to it at once.
+    :param readback: share (0 to 1) of what was delivered that is fetched back
+        and verified.
+    :param readback_after: seconds from delivery until then.
     """
 
     name: str
@@ -109,6 +112,8 @@ class Destination:
     give_up_after: float = 7 * 86400.0
     associations: int = 1
     enabled: bool = True
+    readback: float = 0.0
+    readback_after: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-VERBS = ("init", "check", "explain", "status", "echo", "queue", "keys", "audit")
+VERBS = (
+    "serve", "init", "check", "explain", "status", "echo",
+    "seal", "inspect", "verify", "extract", "restore",
+    "queue", "keys", "audit",
+)  # fmt: skip
 """In the order of the help; each is a module ``node.cli.<verb>``, imported when used."""
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell says it

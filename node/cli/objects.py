@@ -1,0 +1,131 @@
+"""The objects that a command line names: files, folders, or what a PACS holds."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from node.config.values import nearest
+from node.errors import UnreadableError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from node.cli.arguments import Parser
+    from node.cli.output import Out
+    from node.config.schema import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One file to work on.
+
+    :param path: where it lies.
+    :param relative: its path below the folder that was named, or its name.
+    """
+
+    path: Path
+    relative: Path
+
+
+def add_source(parser: Parser) -> None:
+    """Add what names objects: files and folders, or a destination to fetch from."""
+    parser.add_argument("files", metavar="FILE", type=Path, nargs="*", help="files or folders")
+    parser.add_argument(
+        "--from",
+        metavar="DEST",
+        dest="destination",
+        default="",
+        help="fetch the objects from this destination instead (C-GET, else C-MOVE)",
+    )
+    parser.add_argument("--study", metavar="UID", default="", help="with --from: the study")
+    parser.add_argument("--series", metavar="UID", default="", help="with --from: only this series")
+    parser.add_argument("--sop", metavar="UID", default="", help="with --from: only this instance")
+
+
+@contextmanager
+def sources(args: argparse.Namespace, config: Config, out: Out) -> Iterator[list[Named]]:
+    """Give the objects that the command line names; fetched ones live until the block ends.
+
+    :raises UsageError: it names none, or names them in two ways.
+    :raises UnreachableError: the destination does not give them.
+    """
+    if not args.destination:
+        yield named(args.files)
+        return
+    if args.files or not args.study:
+        raise UsageError("--from needs --study and no files")
+    if args.destination not in config.destinations:
+        close = nearest(args.destination, config.destinations)
+        raise UsageError(f'there is no destination "{args.destination}"{close}')
+    from node import wiring
+
+    with tempfile.TemporaryDirectory(prefix="sealnode-") as folder:
+        fetched = wiring.fetch(
+            config,
+            config.destinations[args.destination],
+            Path(folder),
+            study=args.study,
+            series=args.series,
+            sop=args.sop,
+        )
+        found = sorted(Named(path, Path(path.name)) for path in fetched)
+        if not found:
+            out.complain(f"{args.destination} has no such object")
+        yield found
+
+
+def named(paths: list[Path]) -> list[Named]:
+    """Return the files below the paths, folders in the order of their names.
+
+    :raises UsageError: no path is given.
+    :raises UnreadableError: one is not there.
+    """
+    if not paths:
+        raise UsageError("no file is named")
+    found: list[Named] = []
+    for path in paths:
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.is_file())
+            found += [Named(p, p.relative_to(path)) for p in below]
+        elif path.exists():
+            found.append(Named(path, Path(path.name)))
+        else:
+            raise UnreadableError(f"{path}: no such file or folder")
+    return found
+
+
+class Target:
+    """Where results go: ``-o OUT`` is a file for one input file, else a folder."""
+
+    def __init__(self, out: Path, inputs: list[Path]) -> None:
+        self._out = out
+        self._folder = out.is_dir() or len(inputs) != 1 or inputs[0].is_dir()
+
+    def place(self, named: Named, suffix: str = "") -> Path:
+        """Return the path for one result; folders are made as needed.
+
+        :raises UsageError: the result would overwrite its input.
+        """
+        path = self._out / named.relative if self._folder else self._out
+        if suffix:
+            path = path.with_name(path.name + suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.samefile(named.path):
+            raise UsageError(f"{path} would overwrite its input")
+        return path
+
+
+class Score:
+    """The exit status of work on several objects: that of the first that was not good."""
+
+    def __init__(self) -> None:
+        self.status = 0
+
+    def count(self, status: int) -> None:
+        """Take one object's status in."""
+        self.status = self.status or status

@@ -1,0 +1,232 @@
+"""Running one stage in this process: start, take over a new configuration, stop."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+
+from node import wiring
+from node.config.check import approve
+from node.config.load import load
+from node.errors import ConfigError
+from node.types import Event
+from node.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from node.config.schema import Config
+
+CHECK_SECONDS = 0.5  # how long a signal may go unnoticed
+JOIN_SECONDS = 80.0  # less than systemd's TimeoutStopSec
+
+log = structlog.get_logger()
+
+
+class Stage(Protocol):
+    """A stage at work."""
+
+    def start(self) -> None:
+        """Begin to work; return at once."""
+        ...
+
+    def adopt(self, config: Config) -> None:
+        """Work by another configuration from now on; nothing at hand is lost."""
+        ...
+
+    def stop(self) -> None:
+        """Finish what is at hand and end."""
+        ...
+
+
+class Receiving:
+    """Stage 1. A new configuration changes sources and routes; the rest needs a restart."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._receiver = wiring.receiver(lambda: self._config)
+        self._server = wiring.server(config, self._receiver)
+
+    def start(self) -> None:
+        """Accept associations."""
+        self._server.start()
+        log.info("receiving_started", aet=self._config.node.aet, port=self._server.port)
+
+    def adopt(self, config: Config) -> None:
+        """Admit and route by the new configuration."""
+        before, self._config = self._config, config
+        facts = changes(before, config)
+        self._receiver.ledger.record(Event("config_adopted", actor="receive", facts=facts))
+
+    def stop(self) -> None:
+        """Let objects on their way arrive, then end every association."""
+        self._server.close()
+        self._receiver.ledger.close()
+
+
+class Working:
+    """A stage of one or more loops, each in a thread.
+
+    :param build: makes the loops; what they hold is released with the stack.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        build: Callable[[Config, threading.Event, ExitStack], list[Worker]],
+    ) -> None:
+        self._config = config
+        self._build = build
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._stack = ExitStack()
+
+    def start(self) -> None:
+        """Start a thread for each loop."""
+        self._stop = threading.Event()
+        workers = self._build(self._config, self._stop, self._stack)
+        self._threads = [threading.Thread(target=w.run, name=w.name) for w in workers]
+        for thread in self._threads:
+            thread.start()
+
+    def adopt(self, config: Config) -> None:
+        """Finish what is at hand and go on with the new configuration."""
+        self.stop()
+        self._config = config
+        self.start()
+
+    def stop(self) -> None:
+        """Finish what is at hand and end."""
+        self._stop.set()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._stack.close()
+
+
+def make(name: str, config: Config) -> Stage:
+    """Return the stage of a name."""
+    builders = {"process": processing, "forward": forwarding, "verify": verifying, "reap": reaping}
+    return Receiving(config) if name == "receive" else Working(config, builders[name])
+
+
+def processing(config: Config, stop: threading.Event, stack: ExitStack) -> list[Worker]:
+    """Return the loop of stage 2."""
+    processor = wiring.processor(config, stack.enter_context(wiring.codec()))
+    bell = wiring.doorbell(config, "process")
+    stack.callback(bell.close)
+    return [Worker("process", processor.step, idle=config.node.poll, stop=stop, bell=bell)]
+
+
+def forwarding(config: Config, stop: threading.Event, stack: ExitStack) -> list[Worker]:
+    """Return the loops of stage 3: one for each association to each destination."""
+    workers = []
+    for destination in config.destinations.values():
+        if not destination.enabled:
+            continue
+        for number in range(destination.associations):
+            forwarder = wiring.forwarder(config, destination.name)
+            stack.callback(forwarder.close)
+            bell = wiring.doorbell(config, "forward")
+            stack.callback(bell.close)
+            workers.append(
+                Worker(
+                    f"forward-{destination.name}-{number}",
+                    partial(forwarder.step, destination.name),
+                    idle=config.node.poll,
+                    stop=stop,
+                    bell=bell,
+                )
+            )
+    return workers
+
+
+def verifying(config: Config, stop: threading.Event, stack: ExitStack) -> list[Worker]:
+    """Return the loops of stage 4: one for each destination that is read back from."""
+    workers = []
+    for destination in config.destinations.values():
+        if destination.enabled and destination.readback:
+            codec = stack.enter_context(wiring.codec())
+            reader = wiring.readback(config, destination, codec)
+            workers.append(
+                Worker(
+                    f"verify-{destination.name}", reader.step, idle=config.node.poll * 10, stop=stop
+                )
+            )
+    return workers
+
+
+def reaping(config: Config, stop: threading.Event, stack: ExitStack) -> list[Worker]:
+    """Return the loop of stage 5."""
+    sink = wiring.audit_log(config)
+    stack.callback(sink.close)
+    return [Worker("reap", wiring.reaper(config, sink).step, idle=config.node.poll, stop=stop)]
+
+
+def run(
+    name: str, directory: Path, adjust: Callable[[Config], Config], *, supervised: bool
+) -> None:
+    """Run one stage until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+
+    :param adjust: what the command line changes in the configuration.
+    :param supervised: end when standard input does, too: the parent is gone.
+    :raises ConfigError: the configuration has mistakes.
+    """
+    config = adjust(load(directory))
+    approve(config)
+    stop, reload = threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: reload.set())
+    if supervised:
+        threading.Thread(target=_outlive_no_parent, args=(stop,), daemon=True).start()
+    stage = make(name, config)
+    stage.start()
+    try:
+        while not stop.wait(CHECK_SECONDS):
+            if reload.is_set():
+                reload.clear()
+                _adopt(stage, directory, adjust)
+    finally:
+        stage.stop()
+
+
+def _adopt(stage: Stage, directory: Path, adjust: Callable[[Config], Config]) -> None:
+    """A bad configuration never replaces a good one."""
+    try:
+        config = adjust(load(directory))
+        approve(config)
+    except ConfigError as error:
+        log.error("config_refused", mistakes=list(error.mistakes))  # noqa: TRY400 - no traceback
+        return
+    stage.adopt(config)
+    log.info("config_adopted")
+
+
+def _outlive_no_parent(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+def changes(before: Config, after: Config) -> dict[str, str | int | float]:
+    """Return what differs between two configurations, by name, for the audit log."""
+    facts: dict[str, str | int | float] = {}
+    tables: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "sources": (before.sources, after.sources),
+        "destinations": (before.destinations, after.destinations),
+        "routes": ({r.name: r for r in before.routes}, {r.name: r for r in after.routes}),
+    }
+    for title, (old, new) in tables.items():
+        differing = sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n))
+        facts[title] = ",".join(differing)
+    order = [r.name for r in before.routes] != [r.name for r in after.routes]
+    facts["order"] = "changed" if order else "same"
+    return facts

@@ -1,0 +1,366 @@
+"""Stage 2: claim an entry, take the identity out, seal, embed, prove, commit.
+
+Fail closed: the only way from here to a destination whose route says ``seal``
+leads through :meth:`Marker.mark`, which ends with the proof.
+
+SECURITY: holds the sealing key and what it takes to prove; needs no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+import node
+from node.crypto import record as records
+from node.dicom import headers, identity, marked, reader
+from node.dicom import pixels as pixel_data
+from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
+from node.types import Action, EntryState, Event, Record, Unsealable, VerdictKind
+from node.verify import HEADER, RECORD, frame, header_binding
+from node.worker import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from node.crypto.base import Sealer
+    from node.dicom.pixels import Codec, Stored
+    from node.dicom.reader import DicomObject
+    from node.mark.base import Embedder
+    from node.spool.base import BlobStore, EntryClaim, Ledger
+    from node.types import Binding, Quality, Route
+    from node.verify import Examiner
+
+    Facts = dict[str, str | int | float]
+
+CLAIMS = 4  # entries on one lease
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How one object is to be marked.
+
+    :param received_at: seconds since the epoch, UTC; what the header says of
+        when it was marked. A retry gives the same bytes only for the same.
+    :param logo: packed by ``mark.logo``.
+    :param lossy: ``"decode"`` marks what was compressed with loss, too.
+    :param carrier: ``"pixels"``, ``"header"``, or ``"auto"``: the header
+        where the pixels cannot carry the payload.
+    :param keep_file: restore preamble and meta information as well.
+    """
+
+    received_at: float
+    logo: bytes = b""
+    lossy: str = "refuse"
+    carrier: str = "pixels"
+    keep_file: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """An object to send, proved.
+
+    :param data: the Part 10 file, whole.
+    :param carrier: ``"pixels"`` or ``"header"``.
+    """
+
+    data: bytes
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    carrier: str
+    key_id: str
+    payload_bytes: int
+    quality: Quality | None = None
+
+
+class Marker:
+    """Turns an object as received into the object to send, and proves it."""
+
+    def __init__(
+        self, sealer: Sealer, embedder: Embedder, codec: Codec | None, examiner: Examiner
+    ) -> None:
+        self._sealer = sealer
+        self._embedder = embedder
+        self._codec = codec
+        self._examiner = examiner
+
+    def mark(self, data: bytes, order: Order) -> Marked:
+        """Return the marked, proved object for a Part 10 file.
+
+        :raises UnreadableError: the bytes are no object that can be parsed.
+        :raises UnsealableError: it cannot be marked without loss.
+        :raises DoesNotFitError: the pixels cannot carry the payload.
+        :raises ProofError: the marked object did not give the original back.
+        """
+        obj = reader.read(data)
+        if order.carrier == "header":
+            return self._prove(obj, self._in_header(obj, order), order)
+        try:
+            made = self._in_pixels(obj, order)
+        except (UnsealableError, DoesNotFitError):
+            if order.carrier != "auto":
+                raise
+            made = self._in_header(obj, order)
+        return self._prove(obj, made, order)
+
+    def _in_pixels(self, obj: DicomObject, order: Order) -> Marked:
+        pixels = pixel_data.load(obj, self._codec, lossy=order.lossy)
+        binding = pixels.binding()
+        work = self._work(f"reversible mark {self._embedder.name}", order)
+        changes = marked.plan(obj, work, image=True)
+        copy = headers.header_copy(obj)
+        payload = self._seal(obj, order, changes, pixels.sha256, binding, copied=copy is not None)
+        samples = self._embedder.embed(pixels.carrier, payload, self._sealer.tag_key(binding))
+        extremes = int(samples.min()), int(samples.max())
+        private = self._private(copy, binding)
+        stored = pixels.store(samples)
+        dataset = marked.dress(obj, changes, stored, private=private, extremes=extremes)
+        return self._made(obj, dataset, stored, "pixels", payload)
+
+    def _in_header(self, obj: DicomObject, order: Order) -> Marked:
+        binding = header_binding(obj)
+        changes = marked.plan(obj, self._work("sealed record in the header", order), image=False)
+        copy = headers.header_copy(obj)
+        digest = pixel_data.field_sha256(obj)
+        payload = self._seal(obj, order, changes, digest, binding, copied=copy is not None)
+        private = self._private(copy, binding) | {marked.SEALED_RECORD: frame(payload)}
+        dataset = marked.dress(obj, changes, None, private=private)
+        return self._made(obj, dataset, None, "header", payload)
+
+    def _work(self, method: str, order: Order) -> marked.Work:
+        key_id = self._sealer.key_id.hex()
+        return marked.Work(method, key_id, node.__version__, order.received_at)
+
+    def _seal(
+        self,
+        obj: DicomObject,
+        order: Order,
+        changes: marked.Changes,
+        pixels_sha256: bytes,
+        binding: Binding,
+        *,
+        copied: bool,
+    ) -> bytes:
+        record = Record(
+            attributes=identity.collect(obj),
+            pixels_sha256=pixels_sha256,
+            object_sha256=hashlib.sha256(headers.header_bytes(obj)).digest(),
+            undo=marked.undo(obj, changes, header_copy=copied),
+            logo=order.logo,
+            file=obj.file if order.keep_file else b"",
+        )
+        return self._sealer.seal(records.encode(record, binding), binding, RECORD)
+
+    def _private(self, copy: bytes | None, binding: Binding) -> dict[int, bytes]:
+        private = {marked.KEY_HINT: self._sealer.key_id.hex().encode("ascii")}
+        if copy is not None:
+            private[marked.HEADER_COPY] = frame(self._sealer.seal(copy, binding, HEADER))
+        return private
+
+    def _made(
+        self, obj: DicomObject, dataset: bytes, stored: Stored | None, carrier: str, payload: bytes
+    ) -> Marked:
+        uids = obj.text("SOPClassUID"), obj.text("SOPInstanceUID")
+        syntax = stored.transfer_syntax_uid if stored else obj.transfer_syntax_uid
+        return Marked(
+            data=reader.write_part10(*uids, syntax, reader.wire(dataset, syntax)),
+            sop_class_uid=uids[0],
+            sop_instance_uid=uids[1],
+            transfer_syntax_uid=syntax,
+            carrier=carrier,
+            key_id=self._sealer.key_id.hex(),
+            payload_bytes=len(payload),
+        )
+
+    def _prove(self, obj: DicomObject, made: Marked, order: Order) -> Marked:
+        """Restore the original from nothing but the bytes to be sent, and compare.
+
+        A native object must come back byte for byte; any other with the same
+        header and the same decoded words.
+
+        :raises ProofError: it does not.
+        """
+        found = self._examiner.examine(made.data)
+        if found.verdict.kind is not VerdictKind.INTACT or not found.exact or not found.restored:
+            raise ProofError(f"the marked object is found {found.verdict.kind.value}")
+        restored = reader.read(found.restored)
+        if order.keep_file and restored.file != obj.file:
+            raise ProofError("the file meta information did not come back")
+        if headers.header_bytes(restored) != headers.header_bytes(obj):
+            raise ProofError("the header did not come back")
+        if made.carrier == "header" or obj.transfer_syntax_uid in reader.NATIVE_SYNTAXES:
+            same = restored.dataset == obj.dataset
+        else:
+            before = pixel_data.load(obj, self._codec, lossy=order.lossy)
+            same = pixel_data.load(restored, self._codec).sha256 == before.sha256
+        if not same:
+            raise ProofError("the pixels did not come back")
+        return replace(made, quality=found.quality)
+
+
+class Processor:
+    """The stage: takes RECEIVED entries and makes them READY, HELD or PARKED.
+
+    :param route_of: the route of a name as configured now, or None.
+    :param logo_of: the packed logo of a route.
+    :param pseudonym: what stands for a UID in events.
+    :param delay: seconds until the next attempt after so many.
+    :param ring: wakes the stage that forwards.
+    :param worker: names this process in leases.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        blobs: BlobStore,
+        marker: Marker,
+        route_of: Callable[[str], Route | None],
+        logo_of: Callable[[Route], bytes],
+        pseudonym: Callable[[str], str],
+        delay: Callable[[int], float | None],
+        ring: Callable[[], None],
+        worker: str,
+        lease: float,
+    ) -> None:
+        self._ledger = ledger
+        self._blobs = blobs
+        self._marker = marker
+        self._route_of = route_of
+        self._logo_of = logo_of
+        self._pseudonym = pseudonym
+        self._delay = delay
+        self._ring = ring
+        self._worker = worker
+        self._lease = lease
+
+    def step(self) -> int:
+        """Work on what is due and return how many entries that were."""
+        claims = self._ledger.claim_entries(self._worker, limit=CLAIMS, lease=self._lease)
+        for claim in claims:
+            guard(
+                self._ledger,
+                claim,
+                self._work,
+                delay=self._delay,
+                describe=lambda name, reason, claim=claim: self._event(  # type: ignore[misc]
+                    claim, name, outcome="failure", reason=reason
+                ),
+            )
+        if claims:
+            self._ring()
+        return len(claims)
+
+    def _work(self, claim: EntryClaim) -> None:
+        entry = claim.entry
+        if entry.action is Action.RELAY:
+            self._relay(claim, "relayed_by_rule", "")
+            return
+        if entry.action is not Action.SEAL:
+            self._set_aside(claim, EntryState.HELD, "held_by_rule")
+            return
+        try:
+            data = self._blobs.read(entry.instance.blob)
+        except KeyError:
+            self._set_aside(claim, EntryState.PARKED, "blob_missing")
+            return
+        route = self._route_of(entry.route)
+        order = Order(
+            received_at=entry.instance.received_at,
+            logo=self._logo_of(route) if route else b"",
+            lossy=route.lossy if route else "refuse",
+        )
+        try:
+            self._send_on(claim, self._marker.mark(data, order))
+        except (UnsealableError, DoesNotFitError) as error:
+            rule = route.unsealable if route else Unsealable.HOLD
+            self._unsealable(claim, data, order, rule, error.code)
+        except UnreadableError as error:
+            self._set_aside(claim, EntryState.PARKED, error.code)
+
+    def _unsealable(
+        self, claim: EntryClaim, data: bytes, order: Order, rule: Unsealable, code: str
+    ) -> None:
+        if rule is Unsealable.RELAY:
+            self._relay(claim, "relayed_unsealed", code)
+        elif rule is Unsealable.HEADER:
+            try:
+                made = self._marker.mark(data, replace(order, carrier="header"))
+            except UnsealableError as error:
+                self._set_aside(claim, EntryState.HELD, error.code)
+            else:
+                self._send_on(claim, made, code)
+        elif rule is Unsealable.REFUSE:
+            # It was answered 0x0000 already, so that it cannot be refused any more.
+            self._set_aside(claim, EntryState.PARKED, code)
+        else:
+            self._set_aside(claim, EntryState.HELD, code)
+
+    def _send_on(self, claim: EntryClaim, made: Marked, reason: str = "") -> None:
+        with self._blobs.put() as incoming:
+            incoming.write(made.data)
+            blob = incoming.commit(durable=False)  # it can be made again, identically
+            facts: Facts = {
+                "carrier": made.carrier,
+                "key_id": made.key_id,
+                "payload_bytes": made.payload_bytes,
+            }
+            if made.quality:
+                facts |= {
+                    "max_change": made.quality.max_change,
+                    "psnr": round(made.quality.psnr_stored, 2),
+                    "psnr_data": round(made.quality.psnr_data, 2),
+                }
+            event = self._event(claim, "entry_sealed", reason=reason, more=facts)
+            self._ledger.ready(
+                claim,
+                blob,
+                sop_class_uid=made.sop_class_uid,
+                sop_instance_uid=made.sop_instance_uid,
+                transfer_syntax_uid=made.transfer_syntax_uid,
+                event=event,
+            )
+        log.info("entry_sealed", entry=claim.entry.id, object=event.object, reason=reason)
+
+    def _relay(self, claim: EntryClaim, name: str, reason: str) -> None:
+        """Let the object pass as it came, because a person wrote so."""
+        instance = claim.entry.instance
+        self._ledger.ready(
+            claim,
+            instance.blob,
+            sop_class_uid=instance.sop_class_uid,
+            sop_instance_uid=instance.sop_instance_uid,
+            transfer_syntax_uid=instance.transfer_syntax_uid,
+            event=self._event(claim, name, reason=reason),
+        )
+        log.warning(name, entry=claim.entry.id, reason=reason)
+
+    def _set_aside(self, claim: EntryClaim, state: EntryState, reason: str) -> None:
+        event = self._event(claim, f"entry_{state.value}", outcome="failure", reason=reason)
+        self._ledger.set_aside(claim, state, reason, event)
+        log.warning(event.event, entry=claim.entry.id, reason=reason)
+
+    def _event(
+        self,
+        claim: EntryClaim,
+        name: str,
+        *,
+        outcome: str = "success",
+        reason: str = "",
+        more: Facts | None = None,
+    ) -> Event:
+        entry = claim.entry
+        facts: Facts = {"entry": entry.id, "route": entry.route, "reason": reason}
+        return Event(
+            name,
+            object=self._pseudonym(entry.instance.sop_instance_uid),
+            actor="process",
+            outcome=outcome,
+            facts=facts | (more or {}),
+        )

@@ -1,0 +1,283 @@
+"""Stage 4: a file, or an object fetched back, becomes a verdict with evidence, and the original.
+
+The same code proves an object before it is sent (stage 2) and judges it when
+it comes back: it starts from the bytes alone and trusts nothing else.
+
+SECURITY: holds an :class:`Opener`, so it can read every sealed record. What
+it returns may hold patient data; what it logs never does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from node.crypto import record as records
+from node.dicom import compare, headers, identity, marked, reader, undo
+from node.dicom import pixels as pixel_data
+from node.errors import (
+    DamagedError,
+    NotOurKeyError,
+    UnmarkedError,
+    UnreadableError,
+    UnsealableError,
+)
+from node.mark import quality
+from node.types import Binding, Region, Verdict, VerdictKind
+
+if TYPE_CHECKING:
+    from node.crypto.base import Opener
+    from node.dicom.pixels import Codec, Pixels
+    from node.dicom.reader import DicomObject
+    from node.mark.base import Embedder
+    from node.types import Extraction, Quality, Record
+
+RECORD, HEADER = b"record", b"header"  # purposes of a seal (docs/formats/payload-v1.md)
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Everything that examining an object brought to light.
+
+    :param restored: the original as a Part 10 file, or the best that can be
+        had of it, or None.
+    :param exact: ``restored`` is the original, proved by its digests.
+    :param samples: the carrier's samples without the mark, where it was found.
+    :param quality: how far the marked pixels are from the original's.
+    """
+
+    verdict: Verdict
+    record: Record | None = None
+    restored: bytes | None = None
+    exact: bool = False
+    pixels: Pixels | None = None
+    extraction: Extraction | None = None
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The original header as far as it can be had.
+
+    :param original: a header (:mod:`node.dicom.headers`).
+    :param exact: its digest is the sealed one.
+    :param coerced: keywords of what differs from it in the object at hand.
+    """
+
+    original: bytes | None
+    exact: bool
+    coerced: tuple[str, ...]
+
+
+class Examiner:
+    """Reads marks, opens seals, compares, restores."""
+
+    def __init__(self, opener: Opener, embedder: Embedder, codec: Codec | None) -> None:
+        self._opener = opener
+        self._embedder = embedder
+        self._codec = codec
+
+    def examine(self, data: bytes) -> Examination:
+        """Return the verdict on one object (a Part 10 file), with all evidence.
+
+        Never raises for what the bytes hold: that is what the verdict is for.
+        """
+        try:
+            obj = reader.read(data)
+        except UnreadableError as error:
+            return Examination(Verdict(VerdictKind.UNREADABLE, f"{error} ({error.code})"))
+        if marked.private_value(obj, marked.SEALED_RECORD) is not None:
+            return self._examine_header_carrier(obj)
+        try:
+            pixels = pixel_data.load(obj, self._codec, lossy="decode")
+        except UnsealableError as error:
+            return self._without_mark(obj, None, error.code)
+        except UnreadableError as error:
+            return Examination(Verdict(VerdictKind.UNREADABLE, f"{error} ({error.code})"))
+        binding = pixels.binding()
+        for key_id, key in self._opener.tag_keys(binding):
+            try:
+                extraction = self._embedder.extract(pixels.carrier, key)
+            except UnmarkedError:
+                continue
+            return self._examine_pixels(obj, pixels, binding, key_id, extraction)
+        return self._without_mark(obj, pixels, "")
+
+    def _examine_pixels(
+        self,
+        obj: DicomObject,
+        pixels: Pixels,
+        binding: Binding,
+        key_id: bytes,
+        extraction: Extraction,
+    ) -> Examination:
+        found = Verdict(
+            VerdictKind.TAMPERED,
+            regions=extraction.altered,
+            key_id=key_id.hex(),
+            carrier="pixels",
+            payload_bytes=len(extraction.payload or b""),
+            tiles=extraction.tiles,
+        )
+        evidence = Examination(found, pixels=pixels, extraction=extraction)
+        if extraction.payload is None:
+            reason = "too little of the seal is left in the pixels"
+            return replace(evidence, verdict=replace(found, reason=reason))
+        try:
+            record = self._open_record(extraction.payload, binding)
+        except (DamagedError, NotOurKeyError, UnreadableError):
+            reason = "what the pixels carry is not what was sealed for this object"
+            return replace(evidence, verdict=replace(found, reason=reason))
+        header = self._original_header(obj, record, binding)
+        restored = pixels.restore(extraction.samples)
+        pixels_exact = restored.sha256 == record.pixels_sha256
+        verdict = replace(found, coerced=header.coerced)
+        if extraction.altered or extraction.unplaced or not pixels_exact:
+            verdict = replace(verdict, reason="the pixels differ from what was sealed")
+        else:
+            verdict = _header_verdict(verdict, header)
+        file = marked.rebuild(header.original, restored, record.file) if header.original else None
+        measured = None
+        if pixels_exact:
+            measured = quality.measure(
+                extraction.samples, pixels.carrier.samples, binding.bits_stored
+            )
+        return replace(
+            evidence,
+            verdict=verdict,
+            record=record,
+            restored=file,
+            exact=file is not None and header.exact and pixels_exact,
+            quality=measured,
+        )
+
+    def _examine_header_carrier(self, obj: DicomObject) -> Examination:
+        """Judge an object whose record rides in the header alone."""
+        payload = unframe(marked.private_value(obj, marked.SEALED_RECORD))
+        binding = header_binding(obj)
+        found = Verdict(VerdictKind.TAMPERED, carrier="header", payload_bytes=len(payload))
+        try:
+            record = self._open_record(payload, binding)
+        except NotOurKeyError as error:
+            return Examination(replace(found, kind=VerdictKind.NOT_OUR_KEY, reason=str(error)))
+        except (DamagedError, UnreadableError):
+            reason = "what the header carries is not what was sealed for this object"
+            return Examination(replace(found, reason=reason))
+        found = replace(found, key_id=payload[2:6].hex())
+        header = self._original_header(obj, record, binding)
+        pixels_exact = pixel_data.field_sha256(obj) == record.pixels_sha256
+        verdict = replace(found, coerced=header.coerced)
+        if pixels_exact:
+            verdict = _header_verdict(verdict, header)
+        else:
+            verdict = replace(verdict, reason="the pixels differ from what was sealed")
+        file = marked.refill(header.original, obj, record.file) if header.original else None
+        exact = file is not None and header.exact and pixels_exact
+        return Examination(verdict, record, file, exact)
+
+    def _without_mark(self, obj: DicomObject, pixels: Pixels | None, code: str) -> Examination:
+        """Judge an object in whose pixels there is no mark under any of our keys."""
+        hint = (marked.private_value(obj, marked.KEY_HINT) or b"").strip(b" \0")
+        shown = hint.decode("ascii", "replace")
+        if not hint:
+            reason = f"cannot carry a mark: {code}" if code else "no mark under any key of the ring"
+            return Examination(Verdict(VerdictKind.UNMARKED, reason), pixels=pixels)
+        if hint not in {key_id.hex().encode() for key_id in self._key_ids()}:
+            reason = f"sealed under key {shown}, which is not in the ring"
+            return Examination(
+                Verdict(VerdictKind.NOT_OUR_KEY, reason, key_id=shown), pixels=pixels
+            )
+        binding = pixels.binding() if pixels else header_binding(obj)
+        if self._header_copy(obj, binding) is None:
+            reason = f"names key {shown}, but neither mark nor header copy is ours"
+            return Examination(Verdict(VerdictKind.UNMARKED, reason), pixels=pixels)
+        verdict = Verdict(
+            VerdictKind.TAMPERED,
+            "the header is ours, but the pixels carry no mark: replaced, resampled, or compressed "
+            "with loss",
+            regions=_whole(pixels),
+            key_id=shown,
+            carrier="pixels",
+        )
+        return Examination(verdict, pixels=pixels)
+
+    def _key_ids(self) -> list[bytes]:
+        return [key_id for key_id, _ in self._opener.tag_keys(Binding("", ""))]
+
+    def _open_record(self, payload: bytes, binding: Binding) -> Record:
+        return records.decode(self._opener.open(payload, binding, RECORD), binding)
+
+    def _header_copy(self, obj: DicomObject, binding: Binding) -> bytes | None:
+        """Return the original header from the sealed copy in the object, or None."""
+        value = marked.private_value(obj, marked.HEADER_COPY)
+        if value is None:
+            return None
+        try:
+            return headers.open_copy(self._opener.open(unframe(value), binding, HEADER))
+        except (DamagedError, NotOurKeyError, UnreadableError):
+            return None
+
+    def _original_header(self, obj: DicomObject, record: Record, binding: Binding) -> _Header:
+        """Turn the header back, by the undo data, and by the copy where it was coerced."""
+        copy = self._header_copy(obj, binding)
+        if copy is not None and hashlib.sha256(copy).digest() != record.object_sha256:
+            copy = None
+        original = headers.parse_header(copy) if copy is not None else None
+        try:
+            undone = marked.undress(obj, record.undo, original)
+        except (UnreadableError, UnsealableError):
+            undone = None
+        if undone is not None and hashlib.sha256(undone).digest() == record.object_sha256:
+            return _Header(undone, exact=True, coerced=())
+        if copy is not None and original is not None:
+            ours = set(undo.unpack(record.undo).elements)
+            ours |= {tag for tag in obj.index if tag >> 16 == marked.PRIVATE_GROUP}
+            return _Header(copy, exact=True, coerced=compare.differences(original, obj, ours))
+        return _Header(undone, exact=False, coerced=_known_differences(obj, record))
+
+
+def _header_verdict(verdict: Verdict, header: _Header) -> Verdict:
+    if header.exact and not header.coerced:
+        return replace(verdict, kind=VerdictKind.INTACT)
+    reason = "the pixels are intact" if header.coerced else "the pixels are intact, the header not"
+    return replace(verdict, kind=VerdictKind.HEADER_COERCED, reason=reason)
+
+
+def _known_differences(obj: DicomObject, record: Record) -> tuple[str, ...]:
+    """Compare what little of the original header the record itself holds."""
+    now = {attribute.tag: attribute.value.rstrip(b" \0") for attribute in identity.collect(obj)}
+    return tuple(
+        keyword
+        for attribute, (keyword, _) in zip(
+            record.attributes, identity.readable(record.attributes), strict=True
+        )
+        if now.get(attribute.tag) != attribute.value.rstrip(b" \0")
+    )
+
+
+def _whole(pixels: Pixels | None) -> tuple[Region, ...]:
+    if pixels is None:
+        return ()
+    facts = pixels.facts
+    return tuple(Region(n, 0, 0, facts.rows, facts.columns) for n in range(facts.frames))
+
+
+def header_binding(obj: DicomObject) -> Binding:
+    """Return what a seal in the header alone is bound to."""
+    return Binding(obj.text("SOPClassUID"), obj.text("SOPInstanceUID"))
+
+
+def frame(payload: bytes) -> bytes:
+    """Return a payload with its length before it: an OB value may be padded."""
+    return _LENGTH.pack(len(payload)) + payload
+
+
+def unframe(value: bytes | None) -> bytes:
+    """Return the payload of a framed value; ``b""`` if there is none."""
+    if value is None or len(value) < _LENGTH.size:
+        return b""
+    (length,) = _LENGTH.unpack_from(value)
+    return value[_LENGTH.size : _LENGTH.size + length]

@@ -1,0 +1,421 @@
+"""Config -> objects. The only module that names concrete backends.
+
+Each function imports what it names when it is called: a light verb such as
+``nodectl status`` must not pay for numpy.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from node import retry
+from node.errors import ProofError
+from node.types import Action, Unsealable
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+
+    from node.audit.base import AuditSink
+    from node.audit.log import JsonLog
+    from node.config.schema import Config
+    from node.crypto.keyring import DirectoryKeys
+    from node.dicom.limits import Limits
+    from node.dicom.pixels import Codec
+    from node.dicom.requestor import Requestor
+    from node.dicom.scu import StorageScu
+    from node.dicom.server import Server
+    from node.forward import Forwarder
+    from node.mark.base import Embedder
+    from node.process import Marker, Processor
+    from node.reap import Reaper
+    from node.receive import StorageReceiver
+    from node.spool.base import BlobStore, Ledger
+    from node.types import Delivery, Destination, Outcome, Record, Route
+    from node.verify import Examination, Examiner
+    from node.worker import Doorbell
+
+AUDIT_KEY = "audit.key"
+STAGES = ("receive", "process", "forward", "verify", "reap")
+
+
+# The spool, the audit log ------------------------------------------------
+
+
+def ledger(config: Config) -> Ledger:
+    """Open the rows."""
+    from node.spool.sqlite import SqliteLedger
+
+    config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SqliteLedger(config.node.state / "ledger.db")
+
+
+def blobs(config: Config) -> BlobStore:
+    """Open the bytes."""
+    from node.spool.disk import DiskBlobs
+
+    return DiskBlobs(config.node.state / "spool", reserve=config.node.reserve)
+
+
+def doorbell(config: Config, stage: str) -> Doorbell:
+    """Return what wakes a stage."""
+    from node.worker import Doorbell
+
+    config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Doorbell(config.node.state / f"{stage}.bell")
+
+
+def audit_log(config: Config) -> JsonLog:
+    """Open the audit log for writing.
+
+    :raises ConfigError: another process writes it.
+    """
+    from node.audit.checkpoint import Signer
+    from node.audit.log import JsonLog
+
+    key = config.node.keys / AUDIT_KEY
+    signer = Signer(key.read_text().strip()) if key.exists() else None
+    return JsonLog(config.node.state / "audit", signer=signer)
+
+
+# Keys, mark, codec --------------------------------------------------------
+
+
+def keys(config: Config) -> DirectoryKeys:
+    """Open the key directory; secrets that a service manager gave go first."""
+    from node.crypto.keyring import DirectoryKeys
+
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    return DirectoryKeys(config.node.keys, credentials=Path(given) if given else None)
+
+
+def embedder() -> Embedder:
+    """Return the mark that this version makes and reads."""
+    from node.mark.embedder import TiledEmbedder
+
+    return TiledEmbedder()
+
+
+@contextmanager
+def codec() -> Iterator[Codec]:
+    """Give the codec for encapsulated pixels; its child process ends with the block."""
+    from node.dicom.codecs import SandboxedCodec
+
+    with SandboxedCodec() as made:
+        yield made
+
+
+def examiner(config: Config, codec: Codec) -> Examiner:
+    """Return what verifies and restores under every key of the ring."""
+    from node.verify import Examiner
+
+    return Examiner(keys(config).opener(), embedder(), codec)
+
+
+def marker(config: Config, codec: Codec) -> Marker:
+    """Return what seals and proves; it needs no opening key."""
+    from node.process import Marker
+    from node.verify import Examiner
+
+    ring, mark = keys(config), embedder()
+    return Marker(ring.sealer(), mark, codec, Examiner(ring.prover(), mark, codec))
+
+
+@lru_cache(maxsize=64)
+def logo(path: str) -> bytes:
+    """Return the packed logo of a PNG file; ``b""`` for no path.
+
+    :raises ConfigError: it is no PNG that can be used.
+    """
+    from node.mark.logo import pack
+
+    return pack(Path(path).read_bytes()) if path else b""
+
+
+# What verbs ask of single objects ------------------------------------------
+
+
+def readable(record: Record) -> list[tuple[str, str]]:
+    """Return the sealed attributes as keyword and text."""
+    from node.dicom import identity
+
+    return list(identity.readable(record.attributes))
+
+
+def logo_picture(record: Record) -> bytes:
+    """Return the sealed logo as a PNG file."""
+    from node.mark.logo import unpack
+
+    return unpack(record.logo)
+
+
+def picture(found: Examination) -> bytes:
+    """Draw an examination: original, marked, difference, changed regions, as a PNG file."""
+    from node.mark.picture import panels
+
+    return panels(found)
+
+
+def inspect(data: bytes, codec: Codec) -> dict[str, Any]:
+    """Return what an object is and could carry; nothing about the patient.
+
+    :raises UnreadableError: it is no DICOM object.
+    """
+    from node.dicom import marked, pixels, reader
+    from node.errors import UnsealableError
+
+    obj = reader.read(data)
+    hint = (
+        (marked.private_value(obj, marked.KEY_HINT) or b"").strip(b" \0").decode("ascii", "replace")
+    )
+    facts: dict[str, Any] = {
+        "sop_class": obj.text("SOPClassUID"),
+        "transfer_syntax": obj.transfer_syntax_uid,
+        "modality": obj.text("Modality"),
+        "sealed": marked.is_marked(obj),
+        "key_id": hint,
+        "carrier": "",
+        "capacity": 0,
+        "reason": "",
+    }
+    if facts["sealed"]:
+        in_header = marked.private_value(obj, marked.SEALED_RECORD) is not None
+        facts["carrier"] = "header" if in_header else "pixels"
+    try:
+        loaded = pixels.load(obj, codec)
+        facts["pixels"] = f"{loaded.facts.frames}x{loaded.facts.rows}x{loaded.facts.columns}"
+        facts["bits_stored"] = loaded.facts.bits_stored
+        facts["capacity"] = embedder().capacity(loaded.carrier)
+    except UnsealableError as error:
+        facts["reason"] = f"{error} ({error.code})"
+    return facts
+
+
+# The network -----------------------------------------------------------------
+
+
+def limits(config: Config) -> Limits:
+    """Return the bounds of the network edge as configured."""
+    from node.dicom.limits import Limits
+
+    node, wait = config.node, config.node.timeouts
+    return Limits(
+        associations=node.max_associations,
+        per_address=node.associations_per_address,
+        handshake=wait.handshake,
+        request=wait.acse,
+        idle=max(wait.network, wait.dimse),
+        max_pdu=node.max_pdu,
+        max_object=node.max_object_size,
+    )
+
+
+def requestor(config: Config, destination: Destination) -> Requestor:
+    """Return what asks a destination for associations."""
+    from node.dicom.requestor import Requestor
+
+    return Requestor(
+        destination,
+        aet=config.node.aet,
+        limits=limits(config),
+        tls=_client_tls(config, destination.tls),
+        response=config.node.timeouts.dimse,
+    )
+
+
+def echo(config: Config) -> Callable[[Destination], Outcome]:
+    """Return a function that asks a destination for a C-ECHO."""
+    from node.dicom.scu import echo as ask
+    from node.errors import UnreachableError
+    from node.types import Deferred
+
+    def answer(destination: Destination) -> Outcome:
+        try:
+            return ask(requestor(config, destination))
+        except UnreachableError as error:
+            return Deferred(str(error))
+
+    return answer
+
+
+def fetch(
+    config: Config, destination: Destination, folder: Path, *, study: str, series: str, sop: str
+) -> list[Path]:
+    """Fetch objects back from a destination into a folder: C-GET, else C-MOVE.
+
+    :raises UnreachableError: it does not answer, or not with success.
+    """
+    from node.dicom.acceptance import Settings
+    from node.dicom.requestor import NoContextError, PeerRejectedError
+    from node.dicom.retrieve import Wanted, fetch_by_get, fetch_by_move
+    from node.errors import UnreachableError
+
+    wanted = Wanted(study, series, sop, pairs=sent_pairs(config, destination, sop))
+    peer = requestor(config, destination)
+    try:
+        return list(fetch_by_get(peer, wanted, folder))
+    except (NoContextError, PeerRejectedError):
+        receiving = Settings(
+            aet=config.node.fetch_aet,
+            host=config.node.host,
+            port=config.node.fetch_port,
+            limits=limits(config),
+        )
+    try:
+        return list(fetch_by_move(peer, wanted, folder, receiving))
+    except (NoContextError, PeerRejectedError) as error:
+        hint = "it must offer C-GET, or C-MOVE and know the node's fetch_aet and fetch_port"
+        raise UnreachableError(
+            f"{destination.name} gives nothing back: {error}", hint=hint
+        ) from None
+
+
+def sent_pairs(config: Config, destination: Destination, sop: str) -> tuple[tuple[str, str], ...]:
+    """Return the SOP class and transfer syntax that one instance was sent with."""
+    if not sop:
+        return ()
+    rows = ledger(config)
+    try:
+        deliveries = [d for entry in rows.find(sop) for d in rows.get(entry.id)[1]]
+    finally:
+        rows.close()
+    sent = [d for d in deliveries if d.destination == destination.name and d.transfer_syntax_uid]
+    return tuple({(d.sop_class_uid, d.transfer_syntax_uid) for d in sent})
+
+
+def _client_tls(config: Config, name: str) -> ssl.SSLContext | None:
+    if not name:
+        return None
+    from node.dicom import tls
+
+    files = config.tls[name]
+    return tls.client_context(files.ca, certificate=files.certificate, key=files.key)
+
+
+def _server_tls(config: Config) -> ssl.SSLContext | None:
+    if not config.node.tls:
+        return None
+    from node.dicom import tls
+
+    files = config.tls[config.node.tls]
+    return tls.server_context(
+        files.certificate, files.key, peers=files.ca if files.mutual else None
+    )
+
+
+# The stages ------------------------------------------------------------------
+
+
+def receiver(config: Callable[[], Config]) -> StorageReceiver:
+    """Return stage 1; it asks for the configuration anew for each peer and object."""
+    from node import routing
+    from node.receive import StorageReceiver
+
+    now = config()
+    return StorageReceiver(
+        blobs=blobs(now),
+        ledger=ledger(now),
+        decide=lambda instance: routing.decide(config().routes, instance),
+        source_of=lambda peer, names: routing.source_of(config().sources.values(), peer, names),
+        called_aets=frozenset({now.node.aet}),
+        pseudonym=keys(now).pseudonymizer().pseudonym,
+        ring=doorbell(now, "process").ring,
+    )
+
+
+def server(config: Config, receiver: StorageReceiver) -> Server:
+    """Return the listening side of stage 1, its port bound."""
+    from node.dicom.acceptance import Settings
+    from node.dicom.server import Server
+
+    return Server(
+        receiver,
+        Settings(
+            aet=config.node.aet,
+            host=config.node.host,
+            port=config.node.port,
+            tls=_server_tls(config),
+            unknown_classes=config.node.unknown_sop_classes,
+            reuse_port=config.node.receivers > 1,
+            limits=limits(config),
+        ),
+    )
+
+
+def processor(config: Config, codec: Codec) -> Processor:
+    """Return stage 2."""
+    from node.process import Processor
+
+    routes = {route.name: route for route in config.routes}
+    return Processor(
+        ledger=ledger(config),
+        blobs=blobs(config),
+        marker=marker(config, codec),
+        route_of=routes.get,
+        logo_of=lambda route: logo(route.logo),
+        pseudonym=keys(config).pseudonymizer().pseudonym,
+        delay=lambda attempts: retry.delay(attempts, random.random()),  # noqa: S311 - jitter
+        ring=doorbell(config, "forward").ring,
+        worker=worker_name("process"),
+        lease=config.node.lease,
+    )
+
+
+def forwarder(config: Config, destination: str) -> Forwarder:
+    """Return stage 3 for one destination."""
+    from node.forward import Forwarder
+
+    rows = ledger(config)
+    routes = {route.name: route for route in config.routes}
+    return Forwarder(
+        ledger=rows,
+        blobs=blobs(config),
+        destinations=config.destinations,
+        senders=partial(sender, config),
+        proved=partial(proved, rows, routes),
+        pseudonym=keys(config).pseudonymizer().pseudonym,
+        worker=worker_name(f"forward-{destination}"),
+        chance=random.random,
+        lease=config.node.lease,
+    )
+
+
+def sender(config: Config, destination: Destination) -> StorageScu:
+    """Return what sends to one destination."""
+    from node.dicom.scu import StorageScu
+
+    return StorageScu(requestor(config, destination))
+
+
+def proved(rows: Ledger, routes: dict[str, Route], delivery: Delivery) -> None:
+    """Let a delivery pass unless it is the unprotected original of an object to be sealed.
+
+    :raises ProofError: it is, and no rule says that it may leave like that.
+    """
+    entry, _ = rows.get(delivery.entry)
+    if entry.action is Action.RELAY or delivery.blob != entry.instance.blob:
+        return
+    route = routes.get(entry.route)
+    if route is None or route.unsealable is not Unsealable.RELAY:
+        raise ProofError("an unprotected object must not leave", code="unprotected")
+
+
+def reaper(config: Config, sink: AuditSink) -> Reaper:
+    """Return stage 5."""
+    from node.reap import Reaper
+
+    return Reaper(
+        ledger(config), blobs(config), sink, retention=config.node.retention, clock=time.time
+    )
+
+
+def worker_name(stage: str) -> str:
+    """Return a name that no other process on any machine has at the same time."""
+    return f"{socket.gethostname()}:{os.getpid()}:{stage}:{time.monotonic_ns():x}"
