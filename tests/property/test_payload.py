@@ -100,6 +100,17 @@ def test_a_mutated_payload_is_refused_as_what_it_is(data, plaintext):
         OPENER.open(forged, binding, b"record")
 
 
+@pytest.mark.slow
+def test_every_other_value_of_every_byte_of_a_payload_is_refused_as_what_it_is():
+    closed = SEALER.seal(b"the patient", Binding("1.2", "3.4"), b"record")
+    for at in range(len(closed)):
+        expected = UnreadableError if at < 2 else NotOurKeyError if at < 6 else DamagedError
+        for value in set(range(256)) - {closed[at]}:
+            forged = closed[:at] + bytes((value,)) + closed[at + 1 :]
+            with pytest.raises(expected):
+                OPENER.open(forged, Binding("1.2", "3.4"), b"record")
+
+
 @given(records, uids)
 def test_a_record_comes_back_as_it_was(found, uid):
     binding = Binding("1.2", uid)
