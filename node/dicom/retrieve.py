@@ -18,7 +18,7 @@ from pydicom.uid import UID
 from pynetdicom.presentation import build_context, build_role
 
 from node.dicom import contexts, reader, status
-from node.dicom.requestor import abort, release
+from node.dicom.requestor import NoContextError, abort, release
 from node.dicom.scp import RejectedError, StoreScp
 from node.dicom.server import Server
 from node.errors import MismatchError, RefusedError, UnreachableError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation as Role
     from pynetdicom.presentation import PresentationContext
 
     from node.dicom.acceptance import Settings
@@ -161,11 +162,11 @@ def fetch_by_get(requestor: Requestor, wanted: Wanted, folder: Path) -> Iterator
 
     :raises UnreachableError: the archive is not there, or did not give all.
     :raises PeerRejectedError: it does not want the association.
-    :raises NoContextError: it does not speak C-GET.
+    :raises NoContextError: it does not offer C-GET.
     """
     storage = _storage_contexts(wanted)
     roles = [build_role(uid, scp_role=True) for uid in _classes(storage)]
-    assoc = requestor.associate([build_context(GET, list(contexts.NATIVE_LE)), *storage], roles)
+    assoc = _associate(requestor, GET, storage, roles)
     collector = Collector(wanted, folder, requestor.destination.aet)
     peer = Peer(requestor.destination.aet, assoc.requestor.ae_title, requestor.destination.host)
     assoc.store_with(StoreScp(assoc, collector, peer))
@@ -180,14 +181,14 @@ def fetch_by_move(
     :param receiving: the SCP; the archive must know its AE title, host and port.
     :raises UnreachableError: the archive is not there, or did not give all.
     :raises PeerRejectedError: it does not want the association.
-    :raises NoContextError: it does not speak C-MOVE.
+    :raises NoContextError: it does not offer C-MOVE.
     :raises OSError: the port is in use.
     """
     collector = Collector(wanted, folder, requestor.destination.aet)
     server = Server(collector, receiving)
     server.start()
     try:
-        assoc = requestor.associate([build_context(MOVE, list(contexts.NATIVE_LE))])
+        assoc = _associate(requestor, MOVE)
         yield from _retrieve(assoc, collector, MOVE, receiving.aet)
     finally:
         server.close(grace=5.0)
@@ -196,8 +197,6 @@ def fetch_by_move(
 def _retrieve(assoc: Synchronous, collector: Collector, model: str, move_to: str) -> Iterator[Path]:
     finished = False
     try:
-        if not any(str(cx.abstract_syntax) == model for cx in assoc.accepted_contexts):
-            raise FetchError("the archive does not offer this retrieval", code="no_context")
         query = collector.wanted.identifier()
         if move_to:
             responses = assoc.send_c_move(query, move_to, model)
@@ -216,6 +215,20 @@ def _retrieve(assoc: Synchronous, collector: Collector, model: str, move_to: str
         finished = True
     finally:
         (release if finished else abort)(assoc)
+
+
+def _associate(
+    requestor: Requestor,
+    model: str,
+    storage: Sequence[PresentationContext] = (),
+    roles: Sequence[Role] = (),
+) -> Synchronous:
+    query = build_context(model, list(contexts.NATIVE_LE))
+    assoc = requestor.associate([query, *storage], roles)
+    if not any(str(cx.abstract_syntax) == model for cx in assoc.accepted_contexts):
+        release(assoc)
+        raise NoContextError("the archive does not offer this retrieval")
+    return assoc
 
 
 def _storage_contexts(wanted: Wanted) -> list[PresentationContext]:
