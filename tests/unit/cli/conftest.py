@@ -41,3 +41,10 @@ def nodectl() -> Callable[..., Ended]:
 def directory(tmp_path: Path) -> Path:
     """A configuration that is right."""
     return configuration.write(tmp_path, configuration.NODE.replace("10.0.1.0/24", "127.0.0.0/8"))
+
+
+@pytest.fixture
+def site(nodectl: Callable[..., Ended], tmp_path: Path) -> Path:
+    """A configuration with keys, as ``nodectl init`` writes it."""
+    assert nodectl("init", tmp_path / "site").status == 0
+    return tmp_path / "site"

@@ -1,0 +1,94 @@
+"""``nodectl audit``, over a real log."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from node import wiring
+from node.config.load import load
+from node.types import Event
+
+
+@pytest.fixture
+def logged(site):
+    """A site with five events in its log."""
+    sink = wiring.audit_log(load(site))
+    for seq in range(1, 6):
+        sink.append(seq, 1.8e9 + seq, Event("instance_accepted", "pseudonym", "DEMO"))
+    sink.flush()
+    sink.close()
+    return site
+
+
+def log_file(site):
+    return next((site / "state" / "audit").glob("*.jsonl"))
+
+
+def test_a_whole_log_is_proved(nodectl, logged):
+    ended = nodectl("--config", logged, "audit", "verify")
+
+    assert ended.status == 0
+    assert ended.stdout == "whole: 5 events, 5 of them under signed checkpoints\n"
+
+
+def test_a_copy_is_proved_anywhere_with_the_public_key(nodectl, logged, tmp_path):
+    shutil.copytree(logged / "state" / "audit", tmp_path / "copy")
+
+    ended = nodectl(
+        "audit", "verify", tmp_path / "copy", "--key", logged / "keys" / "audit.pub", "--json"
+    )
+
+    assert ended.status == 0
+    assert json.loads(ended.stdout)["result"] == "whole"
+
+
+def test_a_changed_event_exits_20_and_is_named(nodectl, logged):
+    path = log_file(logged)
+    path.write_bytes(path.read_bytes().replace(b'"seq":3,', b'"seq":3, ', 1))
+
+    ended = nodectl("--config", logged, "audit", "verify", "--json")
+
+    assert ended.status == 20
+    assert json.loads(ended.stdout)["result"] == "broken"
+    assert json.loads(ended.stdout)["first_bad"] == 3
+    assert "nodectl: error: the audit log is broken at event 3" in ended.stderr
+
+
+def test_tail_shows_the_last_events(nodectl, logged):
+    ended = nodectl("--config", logged, "audit", "tail", "-n", "2")
+    facts = nodectl("--config", logged, "audit", "tail", "-n", "2", "--json")
+
+    assert ended.stdout == (
+        "4 2027-01-15T08:00:04.000000Z instance_accepted success DEMO\n"
+        "5 2027-01-15T08:00:05.000000Z instance_accepted success DEMO\n"
+    )
+    assert [json.loads(line)["seq"] for line in facts.stdout.splitlines()] == [4, 5]
+
+
+def test_tail_shows_all_where_there_are_few_and_none_where_none_are_asked_for(nodectl, logged):
+    assert nodectl("--config", logged, "audit", "tail").stdout.count("\n") == 5
+    assert nodectl("--config", logged, "audit", "tail", "-n", "0").stdout == ""
+
+
+def test_tail_leaves_out_a_line_that_is_being_written(nodectl, logged):
+    with log_file(logged).open("ab") as stream:
+        stream.write(b'{"seq":6')
+
+    assert nodectl("--config", logged, "audit", "tail").stdout.count("\n") == 5
+
+
+def test_a_line_that_is_no_event_exits_20(nodectl, logged):
+    with log_file(logged).open("ab") as stream:
+        stream.write(b"garbage\n")
+
+    assert nodectl("--config", logged, "audit", "tail").status == 20
+
+
+def test_a_log_that_is_not_there_exits_4(nodectl, tmp_path):
+    ended = nodectl("audit", "verify", tmp_path / "none", "--key", "x")
+
+    assert ended.status == 4
+    assert ended.stderr == f"nodectl: error: {tmp_path / 'none'}: there is no such log\n"
