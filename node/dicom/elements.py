@@ -223,6 +223,13 @@ def header(tag: int, vr: str, length: int, encoding: Encoding) -> bytes:
     return layout.explicit.pack(group, number, code, 0) + layout.length.pack(length)
 
 
+def element_bytes(tag: int, vr: str, value: bytes, encoding: Encoding) -> bytes:
+    """Return a whole element; an odd value is padded as its VR demands (PS3.5 6.2)."""
+    if len(value) % 2:
+        value += b"\0" if vr in {"UI", "OB", "UN"} else b" "
+    return header(tag, vr, len(value), encoding) + value
+
+
 def _past_items(data: Buffer, at: int, stop: int, encoding: Encoding) -> int:
     """Return the offset of the delimiter that ends the sequence begun at ``at``."""
     return _past(data, at, stop, [encoding])

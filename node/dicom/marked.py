@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from node.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, Encoding, header
+from node.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, Encoding, element_bytes, header
 from node.dicom.headers import (
     OFFSET_TABLES,
     assemble,
@@ -261,13 +261,6 @@ def private_value(obj: DicomObject, byte: int) -> bytes | None:
     """Return a value of our private block, padding included; None if it is absent."""
     block = private_block(obj)
     return None if block is None else obj.raw(PRIVATE_GROUP << 16 | block << 8 | byte)
-
-
-def element_bytes(tag: int, vr: str, value: bytes, encoding: Encoding) -> bytes:
-    """Return a whole element; an odd value is padded as its VR demands (PS3.5 6.2)."""
-    if len(value) % 2:
-        value += b"\0" if vr in {"UI", "OB", "UN"} else b" "
-    return header(tag, vr, len(value), encoding) + value
 
 
 def _block(obj: DicomObject, private: Mapping[int, bytes]) -> dict[int, bytes | None]:

@@ -178,7 +178,7 @@ def _swapped(element: Element, facts: Facts, order: Order) -> bool:
 
 def samples_of(words: Words, facts: Facts) -> NDArray[np.int32]:
     """Return the samples of words of any shape."""
-    if _plain(words, facts):
+    if is_plain(words, facts):
         return _native_view(words, facts).astype(np.int32)
     wide = (words.astype(np.int32) >> facts.shift) & ((1 << facts.bits_stored) - 1)
     if facts.pixel_representation:
@@ -206,7 +206,7 @@ def bounds_of(words: Words, facts: Facts) -> tuple[NDArray[np.int32], NDArray[np
 
 def with_samples(words: Words, samples: NDArray[np.int32], facts: Facts) -> Words:
     """Return the words with other samples in them, all other bits as they were."""
-    if _plain(words, facts):
+    if is_plain(words, facts):
         return samples.astype(words.dtype)
     mask = ((1 << facts.bits_stored) - 1) << facts.shift
     if facts.pixel_representation and _extended(words, facts):
@@ -217,7 +217,7 @@ def with_samples(words: Words, samples: NDArray[np.int32], facts: Facts) -> Word
     return ((samples << facts.shift) & mask | other).astype(words.dtype)
 
 
-def _plain(words: Words, facts: Facts) -> bool:
+def is_plain(words: Words, facts: Facts) -> bool:
     """Whether every word, read as an integer, is its sample."""
     if facts.shift:
         return False

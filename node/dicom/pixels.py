@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from node.dicom.elements import element_bytes
+from node.dicom.headers import OFFSET_TABLES, assemble, pixel_head
 from node.dicom.native import (
     MONOCHROME,
     bounds_of,
@@ -22,7 +24,13 @@ from node.dicom.native import (
     with_samples,
     write_words,
 )
-from node.dicom.reader import NATIVE_SYNTAXES, PIXEL_DATA
+from node.dicom.reader import (
+    EXPLICIT_LE,
+    NATIVE_SYNTAXES,
+    PIXEL_DATA,
+    read_dataset,
+    with_syntax,
+)
 from node.errors import ProofError, UnsealableError
 from node.types import Binding, Carrier
 
@@ -33,8 +41,22 @@ if TYPE_CHECKING:
     from node.dicom.reader import DicomObject
 
 
+PHOTOMETRIC, PLANAR = 0x00280004, 0x00280006
+
+
 class Codec(Protocol):
     """Turns encapsulated value fields into words and words into value fields."""
+
+    def check(self, transfer_syntax_uid: str, *, lossy: str = "refuse") -> None:
+        """Check that a transfer syntax can be decoded.
+
+        :raises UnsealableError: it cannot; see :mod:`node.dicom.codecs`.
+        """
+        ...
+
+    def can_encode(self, facts: Facts, transfer_syntax_uid: str) -> bool:
+        """Whether such words can be written in a transfer syntax without loss."""
+        ...
 
     def decode(self, obj: DicomObject, facts: Facts, *, lossy: str = "refuse") -> Words:
         """Return the words of an encapsulated image, in the shape of ``facts``.
@@ -67,6 +89,7 @@ class Stored(NamedTuple):
 class Pixels:
     """The samples of one image, and the way back.
 
+    :param obj: the object that they are of; see :func:`load`.
     :param words: frames x rows x columns x samples, as stored.
     :param carrier: what a mark may move: the samples of a grey image, the
         green plane of an RGB one (the other two move with it, so that grey
@@ -157,22 +180,42 @@ def load(obj: DicomObject, codec: Codec | None = None, *, lossy: str = "refuse")
 
     :param codec: needed for encapsulated pixels only.
     :param lossy: ``"decode"`` accepts an image that was compressed with loss,
-        to be stored without further loss; ``"refuse"`` does not.
+        to be stored without further loss: ``Pixels.obj`` is then the object to
+        mark and to restore to, natively encoded where the syntax has no
+        lossless encoding. ``"refuse"`` does not.
     :raises UnsealableError: the image cannot be marked without loss; ``code``
         says why: those of :func:`node.dicom.native.facts_of`, ``ybr_422``,
         and those of :mod:`node.dicom.codecs`.
     """
-    facts = facts_of(obj)
-    element = obj.index[PIXEL_DATA]
     if obj.transfer_syntax_uid in NATIVE_SYNTAXES:
+        facts = facts_of(obj)
         if facts.photometric == "YBR_FULL_422":
             raise UnsealableError("chroma is subsampled", code="ybr_422")
-        words = read_words(obj.data, element, facts, obj.encoding.order)
+        words = read_words(obj.data, obj.index[PIXEL_DATA], facts, obj.encoding.order)
     elif codec is None:
         raise UnsealableError("there is no codec for encapsulated pixels", code="no_codec")
     else:
+        codec.check(obj.transfer_syntax_uid, lossy=lossy)
+        facts = facts_of(obj)
         words = codec.decode(obj, facts, lossy=lossy)
+        if not codec.can_encode(facts, obj.transfer_syntax_uid):
+            obj = _native(obj, facts, words)
+            facts = facts_of(obj)
     return Pixels(obj, facts, words, _carrier(obj, facts, words), codec)
+
+
+def _native(obj: DicomObject, facts: Facts, words: Words) -> DicomObject:
+    """The same object with its decoded words, in explicit VR little endian."""
+    changes: dict[int, bytes | None] = dict.fromkeys(OFFSET_TABLES)
+    if facts.samples_per_pixel > 1:
+        changes[PHOTOMETRIC] = element_bytes(PHOTOMETRIC, "CS", b"RGB", obj.encoding)
+        changes[PLANAR] = element_bytes(PLANAR, "US", b"\0\0", obj.encoding)
+    before, after = assemble(obj, changes)
+    value = words.tobytes()
+    value += b"\0" * (len(value) % 2)
+    dataset = b"".join((before, pixel_head(obj, EXPLICIT_LE, len(value)), value, after))
+    file = with_syntax(obj.file, EXPLICIT_LE) if obj.file else b""
+    return replace(read_dataset(dataset, EXPLICIT_LE), file=file)
 
 
 def field_sha256(obj: DicomObject) -> bytes:
