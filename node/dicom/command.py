@@ -125,10 +125,11 @@ def pdus(context_id: int, data: bytes, max_pdu: int, *, command: bool) -> bytes:
     :param max_pdu: the peer's, 0 for no limit.
     """
     room = max_pdu - 6 if max_pdu else max(len(data), 1)
-    pieces = [data[at : at + room] for at in range(0, max(len(data), 1), room)]
+    starts = range(0, max(len(data), 1), room)
+    pieces = [(data[at : at + room], at == starts[-1]) for at in starts]
     return b"".join(
-        p_data_header(context_id, len(piece), command=command, last=piece is pieces[-1]) + piece
-        for piece in pieces
+        p_data_header(context_id, len(piece), command=command, last=last) + piece
+        for piece, last in pieces
     )
 
 
