@@ -64,12 +64,18 @@ def run(args: argparse.Namespace, out: Out) -> int:
     if denied and not mistakes:
         out.complain("there are warnings, and --deny-warnings is given")
     if out.json or not (mistakes or denied):
-        _answer(out, mistakes, warned, len(config.tests), config)
+        _answer(out, mistakes, warned, len(config.tests), config, denied=denied)
     return ConfigError.exit_code if mistakes or denied else 0
 
 
 def _answer(
-    out: Out, mistakes: list[str], warned: list[str], tests: int, config: Config | None = None
+    out: Out,
+    mistakes: list[str],
+    warned: list[str],
+    tests: int,
+    config: Config | None = None,
+    *,
+    denied: bool = False,
 ) -> None:
     counts = ""
     if config is not None:
@@ -79,7 +85,7 @@ def _answer(
             f"{_count(len(config.routes), 'route')}, {_count(tests, 'test')} passed"
         )
     facts = {
-        "result": "mistakes" if mistakes else "good",
+        "result": "mistakes" if mistakes else "warnings" if denied else "good",
         "mistakes": mistakes,
         "warnings": warned,
         "tests": tests,

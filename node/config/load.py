@@ -25,7 +25,7 @@ from node.config.schema import (
     TlsTable,
     table,
 )
-from node.config.values import MistakeError, name, nearest
+from node.config.values import MistakeError, name, nearest, shown
 from node.errors import ConfigError
 from node.types import Action, Destination, Route, Source, Unsealable
 
@@ -77,7 +77,7 @@ def _read_file(path: Path, allowed: tuple[str, ...], found: Found) -> None:
     document = _parse(path, file, found)
     for key, value in document.items():
         if key not in allowed:
-            found.mistakes.append(f"{file}: {key}: {_misplaced(key, allowed)}")
+            found.mistakes.append(f"{file}: {shown(key)}: {_misplaced(key, allowed)}")
         elif key == "node":
             settings = _table(NodeSettings, value, f"{file}: node", found)
             found.node = settings and _node(settings, found.directory)
@@ -121,7 +121,7 @@ def _read_named(kind: str, value: object, file: str, found: Found) -> None:
         try:
             name(own)
         except MistakeError as error:
-            found.mistakes.append(f"{file}: {kind}.{own!r}: the name {error}")
+            found.mistakes.append(f"{file}: {kind}.{shown(own)}: the name {error}")
             continue
         earlier = found.places.setdefault((kind, own), place)
         if earlier != place:
@@ -164,7 +164,7 @@ def _read_list(kind: str, value: object, file: str, found: Found) -> None:
 def _read_route(raw: object, place: str, file: str, found: Found) -> None:
     own = raw.get("name") if isinstance(raw, dict) else None
     if isinstance(own, str) and own:
-        place = f"{file}: route.{own}"
+        place = f"{file}: route.{shown(own)}"
         if ("route", own) in found.places:
             earlier = found.places["route", own].split(":")[0]
             found.mistakes.append(f"{place}.name: a route in {earlier} has this name, too")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from node.config.values import nearest
+from node.config.values import nearest, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def mistakes_between(found: Found) -> Iterator[str]:
         known = [own for other, own in found.places if other == kind]
         for name in names:
             if name not in known and not WILD & set(name):
-                yield f'{place}: there is no {kind} "{name}"{nearest(name, known)}'
+                yield f'{place}: there is no {kind} "{shown(name)}"{nearest(name, known)}'
     if found.node is not None:
         yield from _about_node(found, found.node)
     yield from _about_sources(found)

@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from node.config import values as read
-from node.config.values import MistakeError, nearest
+from node.config.values import MistakeError, nearest, shown
 from node.types import Action, Destination, Route, Source, Unsealable
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def table(kind: type[T]) -> Reader:
         if not isinstance(value, dict):
             raise MistakeError("must be a table")
         known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
-        found = [(key, f"unknown key{nearest(key, known)}") for key in value if key not in known]
+        found = [
+            (shown(key), f"unknown key{nearest(key, known)}") for key in value if key not in known
+        ]
         values = {}
         for key, item in known.items():
             if key in value:

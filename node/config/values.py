@@ -23,6 +23,7 @@ FACTS = ("source", "calling_aet", "called_aet", "address")
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 MAX_TEXT = 1024  # characters of any value
+MAX_KEY = 64  # characters of a key that are shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _AMOUNT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)")
@@ -50,6 +51,12 @@ class MistakeError(ValueError):
             (f"{key}.{inner}" if key and inner and inner[0] != "[" else key + inner, message)
             for inner, message in self.found
         ]
+
+
+def shown(key: str) -> str:
+    """Return a key as one short line, whatever somebody wrote there."""
+    cut = key if len(key) <= MAX_KEY else key[:MAX_KEY] + "..."
+    return cut if cut.isprintable() and cut else repr(cut)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -163,7 +170,7 @@ def choice(*words: str, later: tuple[str, ...] = ()) -> Reader:
         if word in later:
             raise MistakeError(f'"{word}" is not in this version; use {_either(words)}')
         if word not in words:
-            raise MistakeError(f'must be {_either(words)}, not "{word}"{nearest(word, words)}')
+            raise MistakeError(f'must be {_either(words)}, not "{shown(word)}"{nearest(word, words)}')
         return word
 
     return read
@@ -203,7 +210,7 @@ def facts(value: object, *, patterns: bool = True) -> dict[str, tuple[str, ...]]
     result: dict[str, tuple[str, ...]] = {}
     for key, given in value.items():
         if key not in FACTS and key not in ROUTING_KEYWORDS:
-            found.append((key, _no_fact(key)))
+            found.append((shown(key), _no_fact(key)))
             continue
         try:
             result[key] = some(network if key == "address" else _fact)(given)
