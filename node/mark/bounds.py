@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CROWD = 200
 """An end value is crowded when it holds more than one sample in this many."""
 
+MOST = (1 << 31) - 1
+
 ENDS = 4
 """At most this many values are fixed at each end."""
 
@@ -44,16 +46,16 @@ def intervals(carrier: Carrier) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         first, last = carrier.padding
         padded = (samples >= first) & (samples <= last)
         fixed |= padded
-        np.maximum(low, last + 1, out=low, where=samples > last)
-        np.minimum(high, first - 1, out=high, where=samples < first)
+        np.maximum(low, min(last + 1, MOST), out=low, where=samples > last)
+        np.minimum(high, max(first - 1, -MOST - 1), out=high, where=samples < first)
         rest = samples[~padded]
     if rest.size:
         values, counts = np.unique(rest, return_counts=True)
         floor = _end(values, counts, rest.size)
         ceiling = _end(values[::-1], counts[::-1], rest.size)
         fixed |= (samples <= floor) | (samples >= ceiling)
-        np.maximum(low, floor + 1, out=low)
-        np.minimum(high, ceiling - 1, out=high)
+        np.maximum(low, min(floor + 1, MOST), out=low)
+        np.minimum(high, max(ceiling - 1, -MOST - 1), out=high)
     np.copyto(low, samples, where=fixed)
     np.copyto(high, samples, where=fixed)
     return low, high

@@ -14,7 +14,7 @@ from node.mark.bounds import intervals
 from node.mark.framing import Frame, Framer, needed
 from node.mark.planning import Plan, plans, room
 from node.mark.reversible import NumpyKernel, Patch
-from node.mark.settings import TAG_BYTES, size_of
+from node.mark.settings import TAG_BYTES
 from node.mark.tiles import Grid, grids
 from node.types import Extraction
 
@@ -42,14 +42,12 @@ class Kernel(Protocol):
         """Return about how many bytes fit, the tag included."""
         ...
 
-    def hide(
-        self, patch: Patch, code: int, data: bytes, amplitude: int
-    ) -> NDArray[np.int32] | None:
+    def hide(self, patch: Patch, data: bytes, amplitude: int) -> NDArray[np.int32] | None:
         """Return the marked samples, or None if the data does not fit."""
         ...
 
-    def reveal(self, patch: Patch) -> tuple[int, bytes, NDArray[np.int32]] | None:
-        """Return size code, data and the samples before, or None; proves nothing."""
+    def reveal(self, patch: Patch) -> tuple[bytes, NDArray[np.int32]] | None:
+        """Return tag and shard, and the samples before, or None; proves nothing."""
         ...
 
 
@@ -111,10 +109,10 @@ class TiledEmbedder:
                 for plan in plans(self._rooms(field, amplitude), len(payload), amplitude):
                     if plan.spare < WORTH:
                         later.append((field, plan))
-                    elif (marked := self._try(field, plan, payload, key)) is not None:
+                    elif (marked := self._try(field, plan, payload, key, WORTH)) is not None:
                         return marked
         for field, plan in later:
-            if (marked := self._try(field, plan, payload, key)) is not None:
+            if (marked := self._try(field, plan, payload, key, 0)) is not None:
                 return marked
         raise DoesNotFitError(
             f"the image cannot carry {len(payload)} bytes",
@@ -147,18 +145,21 @@ class TiledEmbedder:
         ]
 
     def _try(
-        self, field: _Field, plan: Plan, payload: bytes, key: bytes
+        self, field: _Field, plan: Plan, payload: bytes, key: bytes, spare: int
     ) -> NDArray[np.int32] | None:
         """Mark every tile that can carry; the others are void, and the frame says so.
+
+        None if then less than ``spare`` of the tiles, in a thousand, could be lost.
 
         Which tiles are void changes the frame and so every shard: this is
         repeated until the voids stay, and ends, since they only become more.
         """
-        framer = Framer(field.grid, size_of(plan.code), key)
+        framer = Framer(field.grid, plan.size, key)
         voids = set(plan.voids)
         while True:
             k = needed(framer.count, len(voids), len(payload), framer.size)
-            if any(len(pool - voids) < k for pool in framer.pools):
+            live = min(len(pool - voids) for pool in framer.pools)
+            if live < k or (live - k) * 1000 < spare * live:
                 return None
             order = tuple(sorted(voids))
             frame = Frame(k, order, framer.void_tag(field.samples, order), payload)
@@ -167,7 +168,7 @@ class TiledEmbedder:
             for index, shard in framer.shards(frame).items():
                 patch = field.patch(index)
                 data = framer.tag(index, shard, patch.samples) + shard
-                hidden = self._kernel.hide(patch, plan.code, data, plan.amplitude)
+                hidden = self._kernel.hide(patch, data, plan.amplitude)
                 if hidden is None:
                     failed.add(index)
                 else:
@@ -183,11 +184,12 @@ class TiledEmbedder:
             revealed = self._kernel.reveal(field.patch(index))
             if revealed is None:
                 continue
-            code, data, original = revealed
-            framer = found[code].framer if code in found else Framer(field.grid, size_of(code), key)
+            data, original = revealed
             tag, shard = data[:TAG_BYTES], data[TAG_BYTES:]
+            size = len(shard)
+            framer = found[size].framer if size in found else Framer(field.grid, size, key)
             if hmac.compare_digest(tag, framer.tag(index, shard, original)):
-                here = found.setdefault(code, _Found(framer, {}, {}))
+                here = found.setdefault(size, _Found(framer, {}, {}))
                 here.shards[index] = shard
                 here.originals[index] = original
         return max(found.values(), key=lambda found: len(found.shards), default=None)

@@ -23,12 +23,15 @@ from node.mark.search import choose, most
 from node.mark.settings import (
     FLOORS,
     HEADER_BITS,
+    LEAD_BITS,
     PREDICTORS,
     REACH,
-    SIZE_BITS,
     TAG_BYTES,
     Settings,
-    size_of,
+    from_bits,
+    read_size,
+    size_bits,
+    to_bits,
 )
 
 if TYPE_CHECKING:
@@ -81,12 +84,12 @@ class NumpyKernel:
         if spots is None:
             return 0
         tables = [_histogram(patch, _clear(patch, spots), spots, p) for p in range(PREDICTORS)]
-        return max(0, most(tables, amplitude) - SIZE_BITS - HEADER_BITS) // 8
+        return max(0, most(tables, amplitude) - LEAD_BITS) // 8
 
-    def hide(self, patch: Patch, code: int, data: bytes, amplitude: int) -> Samples | None:
+    def hide(self, patch: Patch, data: bytes, amplitude: int) -> Samples | None:
         """Return the samples with ``data`` inside, or None if it does not fit.
 
-        :param code: size code of the data, which has ``TAG_BYTES + size_of(code)`` bytes.
+        :param data: tag and shard.
         :param amplitude: the most that a sample may change.
         """
         spots = _spots(patch)
@@ -94,7 +97,7 @@ class NumpyKernel:
             return None
         bits = [
             *(patch.samples[spots] & 1).tolist(),
-            *(code >> shift & 1 for shift in range(SIZE_BITS - 1, -1, -1)),
+            *size_bits(len(data) - TAG_BYTES),
             *np.unpackbits(np.frombuffer(data, dtype=np.uint8)).tolist(),
         ]
         clear = _clear(patch, spots)
@@ -102,31 +105,26 @@ class NumpyKernel:
         for settings in choose(tables, len(bits), amplitude):
             marked = clear.copy()
             if _write(marked, patch, spots, settings, bits):
-                marked[spots] |= [settings.number >> i & 1 for i in range(HEADER_BITS - 1, -1, -1)]
+                marked[spots] |= np.array(to_bits(settings.number, HEADER_BITS), dtype=np.int32)
                 return marked
         return None
 
-    def reveal(self, patch: Patch) -> tuple[int, bytes, Samples] | None:
-        """Return size code, data and the samples before, or None if nothing is there.
+    def reveal(self, patch: Patch) -> tuple[bytes, Samples] | None:
+        """Return tag and shard, and the samples before, or None if nothing is there.
 
         The data proves nothing yet: what is read from an unmarked tile is noise.
         """
         spots = _spots(patch)
         if spots is None:
             return None
-        settings = Settings.parse(_number((patch.samples[spots] & 1).tolist()))
+        settings = Settings.parse(from_bits((patch.samples[spots] & 1).tolist()))
         samples = _clear(patch, spots)
         bits = _undo(samples, patch, spots, settings)
         if not bits:
             return None
-        samples[spots] |= bits[:HEADER_BITS]
-        start = HEADER_BITS + SIZE_BITS
-        data = np.packbits(np.array(bits[start:], dtype=np.uint8)).tobytes()
-        return _number(bits[HEADER_BITS:start]), data, samples
-
-
-def _number(bits: list[int]) -> int:
-    return int("".join(map(str, bits)), 2)
+        samples[spots] |= np.array(bits[:HEADER_BITS], dtype=np.int32)
+        data = bits[HEADER_BITS + read_size(bits[HEADER_BITS:])[1] :]
+        return np.packbits(np.array(data, dtype=np.uint8)).tobytes(), samples
 
 
 def _quotas(total: int) -> list[int]:
@@ -134,7 +132,7 @@ def _quotas(total: int) -> list[int]:
 
     The last grid is read first, and holds at least what tells the total.
     """
-    last = max(HEADER_BITS + SIZE_BITS, total - total * 3 // 4)
+    last = max(LEAD_BITS, total - total * 3 // 4)
     rest = total - last
     return [rest // 3, rest * 2 // 3 - rest // 3, rest - rest * 2 // 3, last]
 
@@ -166,37 +164,35 @@ def _calm(
 ) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
     """Return prediction and class of every sample of a quarter grid."""
     rows, columns = samples.shape
-    around = np.pad(samples, 2, mode="reflect").astype(np.int64)
+    around = np.pad(samples, 1, mode="reflect").astype(np.int64)
 
     def at(down: int, right: int) -> NDArray[np.int64]:
-        row, column = grid[0] + down + 2, grid[1] + right + 2
-        return around[row : rows + down + 2 : 2, column : columns + right + 2 : 2]
+        row, column = grid[0] + down + 1, grid[1] + right + 1
+        return around[row : rows + down + 1 : 2, column : columns + right + 1 : 2]
 
     n, s, w, e = at(-1, 0), at(1, 0), at(0, -1), at(0, 1)
     nw, ne, sw, se = at(-1, -1), at(-1, 1), at(1, -1), at(1, 1)
     guess = (n + s + w + e + 2) >> 2
     if predictor:
         guess = (2 * (n + s + w + e) - (nw + ne + sw + se) + 2) >> 2
-    unrest = np.zeros_like(guess)
-    for a, b in (
-        *((nw, n), (n, ne), (sw, s), (s, se), (nw, w), (w, sw), (ne, e), (e, se)),
-        *((at(-2, -1), nw), (at(-2, 1), ne), (at(2, -1), sw), (at(2, 1), se)),
-        *((at(-1, -2), nw), (at(1, -2), sw), (at(-1, 2), ne), (at(1, 2), se)),
-    ):
-        unrest += np.abs(a - b)
+    unrest = abs(nw - 2 * n + ne) + abs(sw - 2 * s + se)
+    unrest += abs(nw - 2 * w + sw) + abs(ne - 2 * e + se)
     return guess, np.searchsorted(FLOORS, unrest, side="right") - 1
 
 
 def _histogram(patch: Patch, clear: Samples, spots: Spots, predictor: int) -> NDArray[np.int64]:
-    """Count usable samples by class and by error size, sizes above REACH together."""
+    """Count samples that could carry, by class and by error size, sizes above REACH together."""
     table = np.zeros((len(FLOORS), REACH + 2), dtype=np.int64)
     usable = _usable(patch, spots)
     for grid in GRIDS:
         part = (slice(grid[0], None, 2), slice(grid[1], None, 2))
         guess, classes = _calm(clear, grid, predictor)
         error = clear[part] - guess
-        size = np.minimum(np.where(error >= 0, error, -1 - error), REACH + 1)
-        np.add.at(table, (classes[usable[part]], size[usable[part]]), 1)
+        up = error >= 0
+        room = np.where(up, patch.high[part] - guess, guess - patch.low[part]) - abs(error)
+        here = usable[part] & (room >= 2)  # noqa: PLR2004 - as a carrier at amplitude 1
+        size = np.minimum(np.where(up, error, -1 - error), REACH + 1)
+        np.add.at(table, (classes[here], size[here]), 1)
     return table
 
 
@@ -273,12 +269,11 @@ def _undo(samples: Samples, patch: Patch, spots: Spots, settings: Settings) -> l
         unclear = outer & (layer.room < step)
         before = np.cumsum(unclear)[carriers].tolist()
         if not quotas:
-            first = HEADER_BITS + SIZE_BITS
-            start, _ = read(settings.mode, symbols, first, [0] * len(symbols))
-            if len(start) < first:
+            start, _ = read(settings.mode, symbols, LEAD_BITS, [0] * len(symbols))
+            if len(start) < LEAD_BITS:
                 return []
-            code = _number(start[HEADER_BITS:first])
-            quotas = _quotas(first + 8 * (TAG_BYTES + size_of(code)))
+            length, lead = read_size(start[HEADER_BITS:])
+            quotas = _quotas(HEADER_BITS + lead + 8 * (TAG_BYTES + length))
         need = quotas.pop()
         found, count = read(settings.mode, symbols, need, before)
         if count < 1:

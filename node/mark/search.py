@@ -43,8 +43,11 @@ def most(tables: Sequence[Table], amplitude: int) -> int:
 
 
 def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[Settings]:
-    """Return settings that should carry ``need`` bits, least squared change first."""
-    ranked: list[tuple[int, int]] = []
+    """Return settings that should carry ``need`` bits: the least squared change first.
+
+    The last few are those with the most carriers to spare, for tiles that are nearly full.
+    """
+    ranked: list[tuple[int, int, int]] = []
     steps = sorted({step for step, _ in GRADES if step <= amplitude})
     for predictor, table in enumerate(tables):
         if not table.any():
@@ -54,13 +57,13 @@ def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[Settings]
             curves = _curves(table[:last], step)
             for grade, (size, mode) in enumerate(GRADES):
                 if size == step:
-                    found = _costs(curves, need, mode)
                     ranked += [
-                        (cost, Settings(which // 4, which % 4, grade, predictor).number)
-                        for cost, which in found
+                        (cost, -spare, Settings(which // 4, which % 4, grade, predictor).number)
+                        for cost, spare, which in _costs(curves, need, mode)
                     ]
-    ranked.sort()
-    return [Settings.parse(number) for _, number in ranked[:TRIES]]
+    cheap = sorted(ranked)[:TRIES]
+    roomy = sorted(ranked, key=lambda choice: choice[1:])[: TRIES // 2]
+    return [Settings.parse(number) for _, _, number in cheap + roomy]
 
 
 def _curves(table: Table, step: int) -> NDArray[np.int64]:
@@ -84,15 +87,16 @@ def _curves(table: Table, step: int) -> NDArray[np.int64]:
     return curves.cumsum(axis=2)
 
 
-def _costs(curves: NDArray[np.int64], need: int, mode: int) -> list[tuple[int, int]]:
-    """Return (cost, index of slope and offset) wherever the carriers suffice."""
+def _costs(curves: NDArray[np.int64], need: int, mode: int) -> list[tuple[int, int, int]]:
+    """Return (cost, spare carriers, index of slope and offset) wherever the carriers suffice."""
     code = MODES[mode]
     carriers = -(-need * code.rate[1] // code.rate[0])
     cost = SCALE * curves[1] + SCALE * code.moves[0] // code.moves[1] * curves[2]
-    enough = np.flatnonzero(curves[0][:, -1:] >= carriers)
+    enough = np.flatnonzero(curves[0][:, -1] >= carriers)
     last = (curves[0][enough] < carriers).sum(axis=1)
     had = np.where(last > 0, curves[0][enough, last - 1], 0)
     done = np.where(last > 0, cost[enough, last - 1], 0)
     # Only the part of the last class that is needed is visited.
     part = (cost[enough, last] - done) * (carriers - had) // (curves[0][enough, last] - had)
-    return list(zip((done + part).tolist(), enough.tolist(), strict=True))
+    spare = curves[0][enough, -1] - carriers
+    return list(zip((done + part).tolist(), spare.tolist(), enough.tolist(), strict=True))

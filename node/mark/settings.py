@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-SLOPES = (0, 2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96)
+SLOPES = (0, 6, 12, 18, 24, 30, 36, 48, 60, 72, 96, 120, 144, 192, 240, 288)
 OFFSETS = (0, 1, 2, 4)
 GRADES = ((1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (4, 0), (6, 0), (8, 0))
 """(amplitude, mode of coding)."""
@@ -20,20 +22,54 @@ REACH = 63
 """The largest bin that carries; a class that asks for a larger one rests."""
 
 HEADER_BITS = 4 + 2 + 3 + 1
-SIZE_BITS = 7
 TAG_BYTES = 8
 
-# Four classes an octave; the last holds every possible sum of 16 differences of int32.
+SIZE_BITS = 7
+LENGTH_BITS = 16
+"""Follow the size code if it is the last one, and hold the length itself."""
+
+LEAD_BITS = HEADER_BITS + SIZE_BITS + LENGTH_BITS
+"""As many bits of the message tell how long it is."""
+
+SIZES = (*range(6, 12), *((12 + step) << octave for octave in range(11) for step in range(12)))[
+    :127
+]
+"""Shard lengths, in bytes, that have a code of their own."""
+
 FLOORS = np.array(
-    [*range(4)] + [(4 + part) << octave for octave in range(35) for part in range(4)],
+    [*range(4)] + [(4 + part) << octave for octave in range(34) for part in range(4)],
     dtype=np.int64,
 )
-"""The smallest unrest of each class."""
+"""The smallest unrest of each class, four classes an octave."""
 
 
-def size_of(code: int) -> int:
-    """Return the shard length, in bytes, that a size code stands for."""
-    return 6 + code if code < 6 else (12 + (code - 6) % 12) << (code - 6) // 12  # noqa: PLR2004
+def size_bits(length: int) -> list[int]:
+    """Return the bits that say how long a shard is."""
+    if length in SIZES:
+        return to_bits(SIZES.index(length), SIZE_BITS)
+    return to_bits(len(SIZES) << LENGTH_BITS | length, SIZE_BITS + LENGTH_BITS)
+
+
+def read_size(bits: Sequence[int]) -> tuple[int, int]:
+    """Return the length of a shard, and how many of the bits said so."""
+    code = from_bits(bits[:SIZE_BITS])
+    if code < len(SIZES):
+        return SIZES[code], SIZE_BITS
+    whole = SIZE_BITS + LENGTH_BITS
+    return from_bits(bits[SIZE_BITS:whole]), whole
+
+
+def to_bits(number: int, width: int) -> list[int]:
+    """Return a number as bits, most significant first."""
+    return [number >> shift & 1 for shift in range(width - 1, -1, -1)]
+
+
+def from_bits(bits: Sequence[int]) -> int:
+    """Undo :func:`to_bits`."""
+    number = 0
+    for bit in bits:
+        number = number << 1 | bit
+    return number
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ KEY = bytes(range(32))
 PAYLOAD = bytes(i * 37 & 255 for i in range(700))
 
 
-def phantom(rows=320, columns=256, *, seed=7, noise=3.0):
+def phantom(rows=320, columns=256, *, seed=7, noise=1.5):
     """A 12-bit slice: air at 0, a body, smooth structure, some noise."""
     down, right = np.mgrid[0:rows, 0:columns]
     body = 1000 + 300 * np.sin(down / 23) + 200 * np.cos(right / 17)
