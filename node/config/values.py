@@ -170,7 +170,8 @@ def choice(*words: str, later: tuple[str, ...] = ()) -> Reader:
         if word in later:
             raise MistakeError(f'"{word}" is not in this version; use {_either(words)}')
         if word not in words:
-            raise MistakeError(f'must be {_either(words)}, not "{shown(word)}"{nearest(word, words)}')
+            close = nearest(word, words)
+            raise MistakeError(f'must be {_either(words)}, not "{shown(word)}"{close}')
         return word
 
     return read

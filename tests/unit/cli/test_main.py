@@ -241,7 +241,7 @@ def test_the_help_names_every_verb(nodectl):
 
 
 def test_help_starts_without_the_heavy_libraries():
-    heavy = {"numpy", "pydicom", "pynetdicom", "PIL", "rich", "apsw"}
+    heavy = {"numpy", "pydicom", "pynetdicom", "PIL", "apsw"}
     code = (
         "import io, sys; from node.cli.main import run; "
         "run(['--help'], {}, io.StringIO(), sys.stderr); print(*sys.modules)"
