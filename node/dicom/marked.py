@@ -54,6 +54,7 @@ SMALLEST, LARGEST = 0x00280106, 0x00280107
 MAC_PARAMETERS = 0x4FFE0001
 ICON_IMAGE = 0x00880200
 DIGITAL_SIGNATURES = 0xFFFAFFFA
+FUNCTIONAL_GROUPS = (0x52009229, 0x52009230)  # shared, per-frame
 
 MAX_RAW = 256  # bytes; undo data leave a longer element to the header copy
 MAX_DERIVATION = 1024  # characters of an ST (PS3.5 6.2)
@@ -301,9 +302,14 @@ def _free_block(obj: DicomObject) -> int:
 
 
 def _image_type(obj: DicomObject) -> bytes | None:
-    """Image Type with value 1 DERIVED (PS3.3 C.7.6.1.1.2); None if it stays."""
+    """Image Type with value 1 DERIVED (PS3.3 C.7.6.1.1.2); None if it stays.
+
+    It stays in enhanced multi-frame objects: there it must agree with the
+    Frame Type of every frame, and decides which attributes describing the
+    acquisition may be present (PS3.3 C.8.16.1, C.8.13.4).
+    """
     value = obj.raw(IMAGE_TYPE)
-    if not value:
+    if not value or any(tag in obj.index for tag in FUNCTIONAL_GROUPS):
         return None
     first, _, others = value.rstrip(b" \0").partition(b"\\")
     if first.strip() != b"ORIGINAL":

@@ -116,13 +116,13 @@ class Pixels:
         :raises ProofError: a sample is out of its bounds.
         :raises UnsealableError: what was encoded does not decode to the same.
         """
-        carrier = self.carrier
-        if (samples < carrier.low).any() or (samples > carrier.high).any():
+        if _out_of_bounds(samples, self.carrier):
             raise ProofError("a sample is out of its bounds", code="bounds")
-        return self.restore(samples).written_like(self.obj)
+        return replace(self, words=self._words_with(samples)).written_like(self.obj)
 
     def restore(self, samples: NDArray[np.int32]) -> Pixels:
         """Return these pixels with ``samples`` instead of the carrier's, cut to its bounds."""
+        samples = np.clip(samples, self.carrier.low, self.carrier.high)
         carrier = replace(self.carrier, samples=samples)
         return replace(self, words=self._words_with(samples), carrier=carrier)
 
@@ -161,7 +161,6 @@ class Pixels:
     def _words_with(self, samples: NDArray[np.int32]) -> Words:
         facts, carrier = self.facts, self.carrier
         shape = (facts.frames, facts.rows, facts.columns)
-        samples = np.clip(samples, carrier.low, carrier.high)
         if facts.samples_per_pixel == 1:
             return with_samples(self.words[..., 0], samples.reshape(shape), facts)[..., None]
         words = self.words.copy()
@@ -219,14 +218,20 @@ def _native(obj: DicomObject, facts: Facts, words: Words) -> DicomObject:
 
 
 def field_sha256(obj: DicomObject) -> bytes:
-    """Return the digest of the Pixel Data value field as it stands, ``b""`` without one.
+    """Return the digest of the Pixel Data value field as it stands, of nothing without one.
 
     For objects that are sealed in the header alone.
     """
     element = obj.index.get(PIXEL_DATA)
-    if element is None:
-        return b""
-    return hashlib.sha256(memoryview(obj.data)[element.value : element.stop]).digest()
+    value = memoryview(obj.data)[element.value : element.stop] if element else b""
+    return hashlib.sha256(value).digest()
+
+
+def _out_of_bounds(samples: NDArray[np.int32], carrier: Carrier) -> bool:
+    low, high = carrier.low, carrier.high
+    if low.ndim or high.ndim:
+        return bool((samples < low).any() or (samples > high).any())
+    return bool(samples.min() < low or samples.max() > high)
 
 
 def _digest(words: Words, facts: Facts) -> bytes:
