@@ -106,9 +106,9 @@ def embedder() -> Embedder:
 @contextmanager
 def codec() -> Iterator[Codec]:
     """Give the codec for encapsulated pixels; its child process ends with the block."""
-    from node.dicom.codecs import SandboxedCodec
+    from node.dicom.codecs import Decoder
 
-    with SandboxedCodec() as made:
+    with Decoder() as made:
         yield made
 
 

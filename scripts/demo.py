@@ -81,6 +81,7 @@ class Demonstration:
         self.port, self.pacs_port, self.fetch_port = free_ports(3)
 
     def run(self) -> None:
+        """Do everything, in order."""
         self.configure()
         self.start()
         images = [Path(str(get_testdata_file(name, download=False))) for name in IMAGES]
@@ -91,6 +92,7 @@ class Demonstration:
         self.explain()
 
     def configure(self) -> None:
+        """Write a configuration."""
         console.rule("1  a configuration, keys and a logo: nodectl init")
         self.nodectl(
             "init", str(self.config), "--port", str(self.port),
@@ -103,6 +105,7 @@ class Demonstration:
         self.nodectl("check")
 
     def start(self) -> None:
+        """Start the PACS and the node."""
         console.rule("2  a stand-in PACS and the node: nodectl serve")
         archive = [
             sys.executable, str(ROOT / "tests" / "archive.py"), "--aet", "PACS",
@@ -116,6 +119,7 @@ class Demonstration:
         console.print(f"the PACS listens on port {self.pacs_port}, the node on {self.port}")
 
     def send(self, images: list[Path]) -> None:
+        """Send the images to the node."""
         console.rule("3  a scanner sends to the node")
         _config.STORE_SEND_CHUNKED_DATASET = True  # the file's bytes, not a re-encoding
         ae = AE(ae_title="DEMO")
@@ -134,6 +138,7 @@ class Demonstration:
         console.print(f"{len(images)} images answered 0x0000: each is durable in the node's spool")
 
     def wait(self, count: int) -> None:
+        """Wait until the PACS has them."""
         deadline = time.monotonic() + PATIENCE
         with Progress(console=console) as progress:
             task = progress.add_task("seal, prove, forward", total=count)
@@ -145,9 +150,11 @@ class Demonstration:
             progress.update(task, completed=count)
 
     def delivered(self) -> int:
+        """Return how many objects the PACS holds."""
         return len(list((self.folder / "pacs").glob("*.dcm")))
 
     def compare(self, images: list[Path]) -> None:
+        """Fetch every image back and compare it."""
         console.rule("4  fetched back from the PACS, verified and restored")
         restored = self.folder / "restored"
         table = Table("image", "pixels", "payload", "PSNR", "max", "verdict", "restored (cmp)")
@@ -172,9 +179,12 @@ class Demonstration:
         console.print(table)
 
     def tamper(self) -> None:
+        """Change an image inside the PACS and let it be found."""
         console.rule("5  somebody changes an image inside the PACS")
         uid = dcmread(get_testdata_file(TAMPERED, download=False)).SOPInstanceUID
-        victim = next(p for p in (self.folder / "pacs").glob("*.dcm") if dcmread(p).SOPInstanceUID == uid)
+        victim = next(
+            p for p in (self.folder / "pacs").glob("*.dcm") if dcmread(p).SOPInstanceUID == uid
+        )
         ds = dcmread(victim)
         samples = np.frombuffer(ds.PixelData, "<i2" if ds.PixelRepresentation else "<u2").copy()
         image = samples.reshape(ds.Rows, ds.Columns)
@@ -188,10 +198,13 @@ class Demonstration:
         )  # fmt: skip
         console.print(f"verdict: [red]{found['verdict']}[/red], {found['reason']}")
         for region in found["regions"]:
-            console.print("  changed: rows {row}..{end_row}, columns {column}..{end_column}".format(**region))
+            console.print(
+                "  changed: rows {row}..{end_row}, columns {column}..{end_column}".format(**region)
+            )
         console.print(f"the heat map beside original, marked image and difference: {picture}")
 
     def explain(self) -> None:
+        """Say where everything is."""
         console.rule("Done")
         console.print(
             f"pictures, restored files  {self.folder}\n"
@@ -202,6 +215,7 @@ class Demonstration:
         )
 
     def background(self, name: str, command: list[str]) -> None:
+        """Start a process that ends with the demo."""
         log = self.stack.enter_context((self.logs / f"{name}.log").open("wb"))
         process = subprocess.Popen(
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
@@ -209,11 +223,13 @@ class Demonstration:
         self.stack.callback(stop, process)
 
     def nodectl(self, *arguments: str, configured: bool = True) -> None:
+        """Show a command and run it."""
         before = ("--config", str(self.config)) if configured else ()
         console.print(f"[dim]$ nodectl {' '.join(before + arguments)}[/dim]")
         subprocess.run([NODECTL, *before, *arguments], check=True)
 
     def nodectl_json(self, *arguments: str, expect: int = 0) -> dict:
+        """Run a command and return the first line of its answer."""
         command = [NODECTL, "--config", str(self.config), "--json", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != expect:

@@ -1,0 +1,234 @@
+"""Marking one object, and the stage that marks what was received."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+from pydicom import dcmread
+from sealing import ORDER, RECEIVED_AT, examiner, marker, sample
+
+from node.crypto.keyring import MemoryKeys
+from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
+from node.mark.embedder import TiledEmbedder
+from node.process import Marker, Processor
+from node.spool.memory import MemoryBlobs, MemoryLedger
+from node.types import (
+    Action,
+    Decision,
+    EntryState,
+    Event,
+    Instance,
+    Route,
+    Unsealable,
+    Verdict,
+    VerdictKind,
+)
+from node.verify import Examination
+
+KEYS = MemoryKeys([b"k" * 32])
+CT = "CT_small.dcm"
+TOO_SMALL = "MR_small.dcm"
+NO_IMAGE = "rtplan.dcm"
+
+
+def test_marking_twice_gives_the_same_bytes():
+    data = sample(CT)
+
+    assert marker(KEYS).mark(data, ORDER) == marker(KEYS).mark(data, ORDER)
+
+
+def test_the_marked_object_says_what_was_done_and_keeps_its_identity():
+    before = dcmread(BytesIO(sample(CT)))
+    after = dcmread(BytesIO(marker(KEYS).mark(sample(CT), ORDER).data))
+
+    assert after.ImageType[0] == "DERIVED"
+    assert after.SOPInstanceUID == before.SOPInstanceUID
+    purpose = after.ContributingEquipmentSequence[-1].PurposeOfReferenceCodeSequence[0]
+    assert purpose.CodeValue == "109103"
+    assert after.PatientName == before.PatientName
+
+
+def test_what_cannot_carry_the_payload_does_not_fit():
+    with pytest.raises(DoesNotFitError):
+        marker(KEYS).mark(sample(TOO_SMALL), ORDER)
+
+
+def test_what_has_no_pixels_cannot_be_marked_but_sealed_in_the_header():
+    data = sample(NO_IMAGE)
+    with pytest.raises(UnsealableError) as caught:
+        marker(KEYS).mark(data, ORDER)
+    assert caught.value.code == "no_pixels"
+
+    made = marker(KEYS).mark(data, replace(ORDER, carrier="header", keep_file=True))
+
+    found = examiner(KEYS).examine(made.data)
+    assert (found.verdict.kind, found.verdict.carrier) == (VerdictKind.INTACT, "header")
+    assert found.restored == data
+
+
+def test_auto_takes_the_header_where_the_pixels_cannot():
+    made = marker(KEYS).mark(sample(TOO_SMALL), replace(ORDER, carrier="auto"))
+
+    assert made.carrier == "header"
+
+
+def test_what_is_sealed_is_not_sealed_again():
+    made = marker(KEYS).mark(sample(CT), ORDER)
+
+    with pytest.raises(UnsealableError) as caught:
+        marker(KEYS).mark(made.data, ORDER)
+    assert caught.value.code == "already_sealed"
+
+
+def test_garbage_is_unreadable():
+    with pytest.raises(UnreadableError):
+        marker(KEYS).mark(b"not a DICOM file", ORDER)
+
+
+class Doubting:
+    """An examiner that finds every object changed."""
+
+    def examine(self, _data: bytes) -> Examination:
+        return Examination(Verdict(VerdictKind.TAMPERED, "for a test"))
+
+
+def test_without_proof_nothing_comes_out():
+    doubter = Marker(KEYS.sealer(), TiledEmbedder(), None, Doubting())
+
+    with pytest.raises(ProofError):
+        doubter.mark(sample(CT), ORDER)
+
+
+class Stage:
+    """A processor over a spool in memory, with one route."""
+
+    def __init__(
+        self, *, unsealable: Unsealable = Unsealable.HOLD, made: Marker | None = None
+    ) -> None:
+        self.blobs = MemoryBlobs()
+        self.now = RECEIVED_AT
+        self.ledger = MemoryLedger(clock=lambda: self.now)
+        self.route = Route("r", {}, Action.SEAL, ("pacs",), unsealable)
+        self.processor = Processor(
+            ledger=self.ledger,
+            blobs=self.blobs,
+            marker=made or marker(KEYS),
+            route_of={"r": self.route}.get,
+            logo_of=lambda _route: b"",
+            pseudonym=lambda uid: f"P{len(uid)}",
+            delay=lambda _attempts: 15.0,
+            ring=lambda: None,
+            worker="w",
+            lease=60.0,
+        )
+
+    def receive(self, data: bytes, action: Action = Action.SEAL) -> int:
+        ds = dcmread(BytesIO(data), stop_before_pixels=True)
+        with self.blobs.put() as incoming:
+            incoming.write(data)
+            instance = Instance(
+                ds.SOPClassUID, ds.SOPInstanceUID, "1.2", "1.3", ds.file_meta.TransferSyntaxUID,
+                incoming.commit(), len(data), received_at=self.now,
+            )  # fmt: skip
+            decision = Decision(replace(self.route, action=action), action, ())
+            return self.ledger.accept(instance, decision, Event("instance_accepted")).entry
+
+    def sent(self) -> list[bytes]:
+        claims = self.ledger.claim_deliveries("f", "pacs", limit=9, lease=60.0)
+        return [self.blobs.read(claim.delivery.blob) for claim in claims]
+
+
+def test_a_received_object_becomes_ready_with_a_proved_one_to_send():
+    stage = Stage()
+    entry = stage.receive(sample(CT))
+
+    assert stage.processor.step() == 1
+    assert stage.processor.step() == 0
+
+    assert stage.ledger.get(entry)[0].state is EntryState.READY
+    (data,) = stage.sent()
+    found = examiner(KEYS).examine(data)
+    assert found.verdict.kind is VerdictKind.INTACT
+
+
+def test_what_cannot_be_sealed_is_held_with_its_reason_and_not_sent():
+    stage = Stage()
+    entry = stage.receive(sample(NO_IMAGE))
+
+    stage.processor.step()
+
+    held = stage.ledger.get(entry)[0]
+    assert (held.state, held.reason) == (EntryState.HELD, "no_pixels")
+    assert stage.sent() == []
+
+
+def test_what_cannot_be_sealed_goes_in_the_header_where_the_route_says_so():
+    stage = Stage(unsealable=Unsealable.HEADER)
+    stage.receive(sample(NO_IMAGE))
+
+    stage.processor.step()
+
+    (data,) = stage.sent()
+    found = examiner(KEYS).examine(data)
+    assert (found.verdict.kind, found.verdict.carrier) == (VerdictKind.INTACT, "header")
+
+
+def test_what_cannot_be_sealed_passes_as_it_came_only_where_the_route_says_so():
+    stage = Stage(unsealable=Unsealable.RELAY)
+    stage.receive(sample(NO_IMAGE))
+
+    stage.processor.step()
+
+    assert stage.sent() == [sample(NO_IMAGE)]
+
+
+def test_refused_after_it_was_accepted_it_is_parked_not_lost():
+    stage = Stage(unsealable=Unsealable.REFUSE)
+    entry = stage.receive(sample(NO_IMAGE))
+
+    stage.processor.step()
+
+    assert stage.ledger.get(entry)[0].state is EntryState.PARKED
+
+
+def test_a_proof_that_fails_parks_the_entry_and_sends_nothing():
+    stage = Stage(made=Marker(KEYS.sealer(), TiledEmbedder(), None, Doubting()))
+    entry = stage.receive(sample(CT))
+
+    stage.processor.step()
+
+    parked = stage.ledger.get(entry)[0]
+    assert (parked.state, parked.reason) == (EntryState.PARKED, "proof")
+    assert stage.sent() == []
+
+
+def test_a_route_that_relays_sends_what_was_received():
+    stage = Stage()
+    stage.receive(sample(CT), Action.RELAY)
+
+    stage.processor.step()
+
+    assert stage.sent() == [sample(CT)]
+
+
+def test_an_entry_whose_blob_is_gone_is_parked():
+    stage = Stage()
+    entry = stage.receive(sample(CT))
+    stage.blobs.delete(stage.ledger.get(entry)[0].instance.blob)
+
+    stage.processor.step()
+
+    assert stage.ledger.get(entry)[0].reason == "blob_missing"
+
+
+def test_events_name_no_uid_and_no_patient():
+    stage = Stage()
+    stage.receive(sample(CT))
+    stage.processor.step()
+
+    ds = dcmread(BytesIO(sample(CT)))
+    told = str(stage.ledger.outbox(limit=100))
+    for secret in (ds.SOPInstanceUID, str(ds.PatientName), ds.PatientID):
+        assert secret not in told
