@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from structlog.typing import EventDict
 
 KEYS = frozenset(
     {
@@ -32,7 +32,7 @@ KEYS = frozenset(
 MAX_TEXT = 300  # characters of one value
 
 
-def withhold(_logger: object, _name: str, record: MutableMapping[str, Any]) -> dict[str, Any]:
+def withhold(_logger: object, _name: str, record: EventDict) -> EventDict:
     """Replace what is not on the allow-list and escape control characters."""
     return {key: _plain(value) if key in KEYS else "[withheld]" for key, value in record.items()}
 
@@ -54,10 +54,13 @@ def configure(stage: str, *, level: str = "info", stream: TextIO | None = None) 
     Libraries that log on their own (pydicom, pynetdicom) quote the values that
     they stumble over, so that only their critical messages are let through.
     """
-    structlog.contextvars.bind_contextvars(stage=stage)
+
+    def add_stage(_logger: object, _name: str, record: EventDict) -> EventDict:
+        return {"stage": stage, **record}
+
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            add_stage,
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             withhold,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -212,7 +212,9 @@ def _adopt(stage: Stage, directory: Path, adjust: Callable[[Config], Config]) ->
 
 
 def _outlive_no_parent(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # os.read: a thread inside sys.stdin would hold its lock when the process ends
+    while os.read(0, 4096):
+        pass
     stop.set()
 
 
