@@ -1,4 +1,5 @@
--- Every statement that the SQLite ledger runs, by name.
+-- Every statement that the SQLite ledger runs, by name. INDEXED BY stands where the planner, which
+-- knows nothing of how long the queue is, would choose another index.
 
 -- name: add_event
 INSERT INTO outbox (at, event) VALUES (:now, :event);
@@ -33,17 +34,17 @@ ON CONFLICT DO NOTHING;
 UPDATE entry SET not_before = CASE WHEN not_before <= :now THEN 0 ELSE :horizon END
 WHERE id IN (
     SELECT id FROM (
-        SELECT id FROM entry
+        SELECT id FROM entry INDEXED BY entry_deferred
         WHERE state = 'received' AND not_before > 0 AND not_before <= :now
         ORDER BY not_before LIMIT :limit)
     UNION ALL
     SELECT id FROM (
-        SELECT id FROM entry
+        SELECT id FROM entry INDEXED BY entry_deferred
         WHERE state = 'received' AND not_before > 0 AND not_before > :horizon
         ORDER BY not_before LIMIT :limit));
 
 -- name: due_entry
-SELECT id, crashes FROM entry
+SELECT id, crashes FROM entry INDEXED BY entry_due
 WHERE state = 'received' AND leased_until IS NULL AND not_before = 0
 ORDER BY priority DESC, id LIMIT :limit;
 
@@ -78,19 +79,19 @@ WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
 UPDATE delivery SET not_before = CASE WHEN not_before <= :now THEN 0 ELSE :horizon END
 WHERE id IN (
     SELECT id FROM (
-        SELECT id FROM delivery
+        SELECT id FROM delivery INDEXED BY delivery_deferred
         WHERE destination = :destination AND state = 'pending'
             AND not_before > 0 AND not_before <= :now
         ORDER BY not_before LIMIT :limit)
     UNION ALL
     SELECT id FROM (
-        SELECT id FROM delivery
+        SELECT id FROM delivery INDEXED BY delivery_deferred
         WHERE destination = :destination AND state = 'pending'
             AND not_before > 0 AND not_before > :horizon
         ORDER BY not_before LIMIT :limit));
 
 -- name: due_delivery
-SELECT id, crashes FROM delivery
+SELECT id, crashes FROM delivery INDEXED BY delivery_due
 WHERE destination = :destination AND state = 'pending'
     AND leased_until IS NULL AND not_before = 0
 ORDER BY priority DESC, id LIMIT :limit;
@@ -220,7 +221,7 @@ SELECT * FROM entry WHERE sop_instance_uid = :uid ORDER BY id DESC;
 SELECT * FROM entry WHERE id > :after ORDER BY id LIMIT :limit;
 
 -- name: query_state
-SELECT * FROM entry WHERE state = :state AND id > :after ORDER BY id LIMIT :limit;
+SELECT * FROM entry INDEXED BY entry_state WHERE state = :state AND id > :after ORDER BY id LIMIT :limit;
 
 -- name: query_destination
 SELECT entry.* FROM delivery JOIN entry ON entry.id = delivery.entry
@@ -260,8 +261,8 @@ DELETE FROM outbox WHERE seq <= :seq;
 SELECT destination, state, number FROM tally WHERE number > 0;
 
 -- name: oldest_entry
-SELECT since FROM entry WHERE state = 'received' ORDER BY since LIMIT 1;
+SELECT since FROM entry INDEXED BY entry_waiting WHERE state = 'received' ORDER BY since LIMIT 1;
 
 -- name: oldest_delivery
-SELECT since FROM delivery WHERE destination = :destination AND state = 'pending'
+SELECT since FROM delivery INDEXED BY delivery_waiting WHERE destination = :destination AND state = 'pending'
 ORDER BY since LIMIT 1;

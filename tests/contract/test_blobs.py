@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 
 import pytest
 
@@ -59,9 +60,9 @@ def test_an_empty_blob_is_a_blob(blobs):
 def test_leaving_without_a_commit_leaves_nothing(blobs):
     with blobs.put() as incoming:
         incoming.write(DATA)
-    with pytest.raises(ZeroDivisionError), blobs.put() as incoming:
-        incoming.write(DATA)
-        _ = 1 / 0
+    incoming = blobs.put()
+    incoming.write(DATA)
+    incoming.__exit__(KeyError, KeyError(), None)
 
     assert list(blobs.walk()) == []
     with pytest.raises(KeyError):
@@ -127,7 +128,7 @@ def test_an_open_blob_can_be_read_to_its_end_after_its_deletion(blobs):
 def test_walk_tells_when_a_blob_was_written(blobs):
     store(blobs)
     [(_, written)] = blobs.walk()
-    assert abs(written - __import__("time").time()) < 3600
+    assert abs(written - time.time()) < 3600
 
 
 def test_many_threads_may_write_at_once(blobs):

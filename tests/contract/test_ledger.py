@@ -354,7 +354,7 @@ def test_what_crashed_is_claimed_alone(ledger):
     assert seen == [["1"], ["2"], ["3", "4"]]
 
 
-def test_crashes_are_counted_until_a_word_is_given(ledger, clock):
+def test_crashes_are_counted_until_a_word_is_given(ledger):
     accept(ledger)
     for crashes in range(3):
         claim = claim_entry(ledger)
