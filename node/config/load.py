@@ -138,6 +138,8 @@ def _read_named(kind: str, value: object, file: str, found: Found) -> None:
                 tls=peer.tls,
                 give_up_after=peer.give_up_after,
                 associations=peer.associations,
+                readback=peer.readback,
+                readback_after=peer.readback_after,
                 enabled=peer.enabled,
             )
         elif kind == "tls" and (tls := _table(TlsTable, raw, place, found)):

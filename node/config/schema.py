@@ -186,6 +186,12 @@ class DestinationTable:
         read.duration("1m", "3650d"), "7d", "park a delivery that has not succeeded for so long"
     )
     associations: int = option(read.integer(1, 64), 1, "associations open to it at once")
+    readback: float = option(
+        read.share, "0%", "share of what was delivered that is fetched back and verified"
+    )
+    readback_after: float = option(
+        read.duration("1s", "30d"), "1h", "how long after its delivery an object is fetched back"
+    )
     enabled: bool = option(read.flag, True, "false lets its deliveries wait")
 
 

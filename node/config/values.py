@@ -27,6 +27,7 @@ MAX_KEY = 64  # characters of a key that are shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _AMOUNT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252}[A-Za-z0-9])?|::1?")
 _AET = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 6.2, AE: no backslash, no control
 _PATIENT = re.compile(r"Patient|OtherPatient|Accession|Physician|Birth|StudyInstanceUID|Issuer")
@@ -160,6 +161,14 @@ def duration(low: str, high: str) -> Reader:
 def size(low: str, high: str) -> Reader:
     """Return a reader of sizes, in bytes, from ``low`` to ``high``."""
     return _amount(BYTES, low, high, int, 'B, KiB, MiB, GiB or TiB, such as "512MiB"')
+
+
+def share(value: object) -> float:
+    """Read a percentage such as ``"2.5%"`` as a number from 0 to 1."""
+    matched = _SHARE.fullmatch(text(value))
+    if not matched or float(matched[1]) > 100:  # noqa: PLR2004 - per cent
+        raise MistakeError('must be from "0%" to "100%"')
+    return float(matched[1]) / 100
 
 
 def choice(*words: str, later: tuple[str, ...] = ()) -> Reader:

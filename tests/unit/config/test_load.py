@@ -96,6 +96,30 @@ def test_a_route_that_holds_sends_nowhere_until_it_says_otherwise(write):
     assert held.to == ()
 
 
+def test_every_option_of_a_destination_reaches_it(write):
+    options = """port = 104
+give_up_after = "3d"
+associations = 2
+readback = "2%"
+readback_after = "10m"
+enabled = false
+"""
+
+    assert load(write(NODE.replace("port = 104\n", options))).destinations == {
+        "pacs-main": Destination(
+            "pacs-main",
+            "PACS1",
+            "pacs",
+            104,
+            give_up_after=3 * 86400.0,
+            associations=2,
+            enabled=False,
+            readback=0.02,
+            readback_after=600.0,
+        )
+    }
+
+
 def test_priorities_have_words(write):
     routes = ROUTES.replace('action = "seal"\nlogo', 'action = "seal"\npriority = "stat"\nlogo')
 
