@@ -19,6 +19,7 @@ from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import InvalidEventError
 
 from node.dicom.command import ViolationError
 from node.dicom.messages import Messages
@@ -63,11 +64,17 @@ class Upper(DULServiceProvider):
         self.drain()
 
     def drain(self) -> None:
-        """Let the state machine act until nothing is left to do."""
+        """Let the state machine act until nothing is left to do.
+
+        :raises ViolationError: what a PDU says is more than pynetdicom can take.
+        """
         while not self._kill_thread:
             if self.event_queue.empty() and not self._process_recv_primitive():
                 return
-            self.state_machine.do_action(self.event_queue.get_nowait())
+            try:
+                self.state_machine.do_action(self.event_queue.get_nowait())
+            except (InvalidEventError, ValueError, TypeError, AttributeError, LookupError) as error:
+                raise ViolationError("a PDU has invalid contents", code="pdu") from error
 
     def read(self, first: float, *, stoppable: bool = False) -> None:
         """Read one PDU and act on it.
