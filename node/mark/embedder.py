@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 from node.errors import DoesNotFitError, UnmarkedError
 from node.mark.bounds import intervals
 from node.mark.framing import Frame, Framer, needed
-from node.mark.planning import Plan, plans, room
-from node.mark.reversible import NumpyKernel, Patch
+from node.mark.planning import AMPLE, WORTH, Plan, first, plans, room
+from node.mark.reversible import NumpyKernel
 from node.mark.settings import TAG_BYTES
-from node.mark.tiles import Grid, grids
+from node.mark.tiles import Field, grids
 from node.types import Extraction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -29,49 +29,41 @@ if TYPE_CHECKING:
 MOST = 8
 """The largest change that the format can make."""
 
-WORTH = 125
-"""Tiles in a thousand whose loss must be survivable, or else larger changes are tried."""
-
 
 class Kernel(Protocol):
     """Hides data in one tile; all kernels give the same samples."""
 
     name: str
 
-    def room(self, patch: Patch, amplitude: int) -> int:
-        """Return about how many bytes fit, the tag included."""
+    def rooms(self, field: Field, amplitude: int) -> list[int]:
+        """Return about how many bytes fit in each tile, tags included."""
         ...
 
-    def hide(self, patch: Patch, data: bytes, amplitude: int) -> NDArray[np.int32] | None:
-        """Return the marked samples, or None if the data does not fit."""
+    def choose(self, field: Field, size: int, amplitude: int) -> Sequence[int]:
+        """Return for each tile the header that should carry a shard at least harm, or -1."""
         ...
 
-    def reveal(self, patch: Patch) -> tuple[bytes, NDArray[np.int32]] | None:
-        """Return tag and shard, and the samples before, or None; proves nothing."""
+    def hide(
+        self, field: Field, data: Mapping[int, bytes], headers: Sequence[int], amplitude: int
+    ) -> tuple[NDArray[np.int32], set[int]]:
+        """Return the marked samples, and the tiles in which their data does not fit."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """A carrier, cut, with the bounds of its samples."""
-
-    grid: Grid
-    samples: NDArray[np.int32]
-    low: NDArray[np.int32]
-    high: NDArray[np.int32]
-
-    def patch(self, index: int) -> Patch:
-        tile = self.grid.tiles[index]
-        return Patch(tile.of(self.samples), tile.of(self.low), tile.of(self.high))
+    def reveal(self, field: Field) -> tuple[NDArray[np.int32], dict[int, bytes]]:
+        """Return the samples before, and what each tile seems to carry; proves nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The tiles of one grid that prove themselves, all with shards of one length."""
+    """The tiles of one grid that prove themselves, all with shards of one length.
+
+    :param samples: of the whole carrier; in these tiles the original.
+    """
 
     framer: Framer
     shards: dict[int, bytes]
-    originals: dict[int, NDArray[np.int32]]
+    samples: NDArray[np.int32]
 
 
 class TiledEmbedder:
@@ -96,17 +88,25 @@ class TiledEmbedder:
 
     def capacity(self, carrier: Carrier) -> int:
         """Return how many payload bytes surely fit (0 for none)."""
-        return max(room(self._rooms(field, self._amplitude)) for field in self._fields(carrier))
+        return max(
+            room(self._kernel.rooms(field, self._amplitude)) for field in self._fields(carrier)
+        )
 
     def embed(self, carrier: Carrier, payload: bytes, key: bytes) -> NDArray[np.int32]:
         """Return the marked samples, every one inside its bounds.
 
         :raises DoesNotFitError: the carrier cannot hold the payload.
         """
-        later: list[tuple[_Field, Plan]] = []
-        for field in self._fields(carrier):
+        fields = self._fields(carrier)
+        plan = first(len(fields[0].grid.tiles), len(payload))
+        least = AMPLE if len(fields) > 1 else 0
+        if (marked := self._try(fields[0], plan, payload, key, least)) is not None:
+            return marked
+        later: list[tuple[Field, Plan]] = []
+        for field in fields:
             for amplitude in range(1, self._amplitude + 1):
-                for plan in plans(self._rooms(field, amplitude), len(payload), amplitude):
+                rooms = self._kernel.rooms(field, amplitude)
+                for plan in plans(rooms, len(payload), amplitude):
                     if plan.spare < WORTH:
                         later.append((field, plan))
                     elif (marked := self._try(field, plan, payload, key, WORTH)) is not None:
@@ -134,18 +134,12 @@ class TiledEmbedder:
                 return _conclude(field, found)
         raise UnmarkedError("no tile carries a mark under this key")
 
-    def _fields(self, carrier: Carrier) -> list[_Field]:
+    def _fields(self, carrier: Carrier) -> list[Field]:
         fields = list(_fields(carrier))
         return fields[-1:] if self._whole else fields
 
-    def _rooms(self, field: _Field, amplitude: int) -> list[int]:
-        return [
-            self._kernel.room(field.patch(index), amplitude)
-            for index in range(len(field.grid.tiles))
-        ]
-
     def _try(
-        self, field: _Field, plan: Plan, payload: bytes, key: bytes, spare: int
+        self, field: Field, plan: Plan, payload: bytes, key: bytes, spare: int
     ) -> NDArray[np.int32] | None:
         """Mark every tile that can carry; the others are void, and the frame says so.
 
@@ -155,7 +149,8 @@ class TiledEmbedder:
         repeated until the voids stay, and ends, since they only become more.
         """
         framer = Framer(field.grid, plan.size, key)
-        voids = set(plan.voids)
+        headers = self._kernel.choose(field, plan.size, plan.amplitude)
+        voids = {index for index, header in enumerate(headers) if header < 0}
         while True:
             k = needed(framer.count, len(voids), len(payload), framer.size)
             live = min(len(pool - voids) for pool in framer.pools)
@@ -163,54 +158,46 @@ class TiledEmbedder:
                 return None
             order = tuple(sorted(voids))
             frame = Frame(k, order, framer.void_tag(field.samples, order), payload)
-            marked = field.samples.copy()
-            failed = set()
-            for index, shard in framer.shards(frame).items():
-                patch = field.patch(index)
-                data = framer.tag(index, shard, patch.samples) + shard
-                hidden = self._kernel.hide(patch, data, plan.amplitude)
-                if hidden is None:
-                    failed.add(index)
-                else:
-                    field.grid.tiles[index].of(marked)[...] = hidden
+            data = {
+                index: framer.tag(index, shard, field.grid.tiles[index].of(field.samples)) + shard
+                for index, shard in framer.shards(frame).items()
+            }
+            marked, failed = self._kernel.hide(field, data, headers, plan.amplitude)
             if not failed:
                 return marked
             voids |= failed
 
-    def _find(self, field: _Field, key: bytes) -> _Found | None:
+    def _find(self, field: Field, key: bytes) -> _Found | None:
         """Return the tiles that prove themselves; of several lengths, the commonest."""
+        samples, revealed = self._kernel.reveal(field)
         found: dict[int, _Found] = {}
-        for index in range(len(field.grid.tiles)):
-            revealed = self._kernel.reveal(field.patch(index))
-            if revealed is None:
-                continue
-            data, original = revealed
+        for index, data in revealed.items():
             tag, shard = data[:TAG_BYTES], data[TAG_BYTES:]
             size = len(shard)
             framer = found[size].framer if size in found else Framer(field.grid, size, key)
+            original = field.grid.tiles[index].of(samples)
             if hmac.compare_digest(tag, framer.tag(index, shard, original)):
-                here = found.setdefault(size, _Found(framer, {}, {}))
-                here.shards[index] = shard
-                here.originals[index] = original
+                found.setdefault(size, _Found(framer, {}, samples)).shards[index] = shard
         return max(found.values(), key=lambda found: len(found.shards), default=None)
 
 
-def _fields(carrier: Carrier) -> Iterator[_Field]:
+def _fields(carrier: Carrier) -> Iterator[Field]:
     low, high = intervals(carrier)
     rows, columns = carrier.samples.shape
     for grid in grids(rows, columns, carrier.frame_rows):
-        yield _Field(grid, carrier.samples, low, high)
+        yield Field(grid, carrier.samples, low, high)
 
 
-def _conclude(field: _Field, found: _Found) -> Extraction:
+def _conclude(field: Field, found: _Found) -> Extraction:
     """Join what the tiles carry, and tell which are not as they were marked."""
-    samples = field.samples.copy()
+    samples = found.samples
     everything = frozenset(range(len(field.grid.tiles)))
     joined = found.framer.join(found.shards)
     frame, strange = joined if joined is not None else (None, frozenset[int]())
-    for index in found.originals.keys() - strange:
-        field.grid.tiles[index].of(samples)[...] = found.originals[index]
-    altered = everything - found.originals.keys() | strange
+    altered = everything - found.shards.keys() | strange
+    for index in altered:  # what was taken out of these is noise
+        tile = field.grid.tiles[index]
+        tile.of(samples)[...] = tile.of(field.samples)
     unplaced = True
     if frame is not None:
         altered -= frozenset(frame.voids)

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 ENOUGH = 29 * 1000 // 64
 """Tiles in a thousand whose loss is survived if possible; more is not sought."""
 
+AMPLE = 250
+"""So many are survivable, and nothing better is looked for."""
+
+WORTH = 125
+"""For fewer, larger changes are tried first."""
+
 EXACT = range(1, 5)
 """Where so few shards make the payload, their length is fitted to it."""
 
 ATTEMPTS = 4
-"""Plans of each kind that are tried: their estimates may be wrong."""
+"""Plans for one amplitude that are tried: their estimates may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +34,19 @@ class Plan:
     :param amplitude: the most that a sample may change.
     :param size: bytes of a shard.
     :param spare: live tiles in a thousand that may be lost.
-    :param voids: tiles that surely cannot carry.
     """
 
     amplitude: int
     size: int
     spare: int
-    voids: frozenset[int]
+
+
+def first(count: int, length: int) -> Plan:
+    """Return the plan that suits if every tile can carry."""
+    k = max(1, (1000 - ENOUGH) * (count // groups(count)) // 1000)
+    fitted = -(-(length + overhead(count, 0)) // (k * groups(count)))
+    size = next((size for size in SIZES if size >= fitted), fitted) if count > 1 else fitted
+    return Plan(1, size, ENOUGH if count > 1 else 0)
 
 
 def plans(rooms: Sequence[int], length: int, amplitude: int) -> list[Plan]:
@@ -42,19 +54,19 @@ def plans(rooms: Sequence[int], length: int, amplitude: int) -> list[Plan]:
 
     :param rooms: about how many bytes fit in each tile at this amplitude.
     """
-    sizes = {
-        *SIZES,
-        *(
-            -(-(length + overhead(len(rooms), voids)) // (k * groups(len(rooms))))
-            for voids in (0, 1)
-            for k in EXACT
-        ),
+    count = len(rooms)
+    fitted = {
+        -(-(length + overhead(count, voids)) // (k * groups(count)))
+        for voids in (0, 1)
+        for k in EXACT
     }
-    found = [
-        plan
-        for size in sizes
-        if size < 1 << LENGTH_BITS and (plan := _plan(rooms, length, amplitude, size)) is not None
-    ]
+    found = []
+    for size in fitted.union(SIZES):
+        voids = sum(1 for room in rooms if room < TAG_BYTES + size)
+        k = needed(count, voids, length, size)
+        live = _live(rooms, size)
+        if k <= live and size < 1 << LENGTH_BITS:
+            found.append(Plan(amplitude, size, min((live - k) * 1000 // live, ENOUGH)))
     found.sort(key=lambda plan: (-plan.spare, plan.size))
     return found[:ATTEMPTS]
 
@@ -68,31 +80,17 @@ def room(rooms: Sequence[int]) -> int:
     best = 0
     for size in {*SIZES, *(room - TAG_BYTES for room in rooms)}:
         if 0 < size < 1 << LENGTH_BITS:
-            voids = _voids(rooms, size)
-            live = _least(len(rooms), voids)
+            live = _live(rooms, size)
             whole = (live - live // 8) * groups(len(rooms)) * size
-            best = max(best, whole - overhead(len(rooms), len(voids)))
+            best = max(best, whole - overhead(len(rooms), len(rooms) - live))
     return best - best // 8
 
 
-def _plan(rooms: Sequence[int], length: int, amplitude: int, size: int) -> Plan | None:
+def _live(rooms: Sequence[int], size: int) -> int:
+    """Return how many tiles of the worst group can carry."""
     count = len(rooms)
-    voids = _voids(rooms, size)
-    k = needed(count, len(voids), length, size)
-    live = _least(count, voids)
-    if k > live:
-        return None
-    return Plan(amplitude, size, min((live - k) * 1000 // live, ENOUGH), voids)
-
-
-def _voids(rooms: Sequence[int], size: int) -> frozenset[int]:
-    return frozenset(index for index, room in enumerate(rooms) if room < TAG_BYTES + size)
-
-
-def _least(count: int, voids: frozenset[int]) -> int:
-    """Return how many live tiles the worst group has."""
     number = groups(count)
     return min(
-        sum(1 for index in range(group, count, number) if index not in voids)
+        sum(1 for index in range(group, count, number) if rooms[index] >= TAG_BYTES + size)
         for group in range(number)
     )

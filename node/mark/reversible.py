@@ -35,22 +35,17 @@ from node.mark.settings import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
+
+    from node.mark.tiles import Field, Patch
 
     Samples = NDArray[np.int32]
     Spots = tuple[NDArray[np.intp], ...]
 
 GRIDS = ((0, 0), (1, 1), (0, 1), (1, 0))
 """(row, column) of the first sample of each quarter grid, in the order of embedding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """The samples of one tile and how far each may move (inclusive)."""
-
-    samples: Samples
-    low: Samples
-    high: Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,56 +70,105 @@ class NumpyKernel:
 
     name = "numpy"
 
-    def room(self, patch: Patch, amplitude: int) -> int:
-        """Return about how many bytes fit; 0 for a tile that cannot even hold a header.
+    def rooms(self, field: Field, amplitude: int) -> list[int]:
+        """Return about how many bytes fit in each tile, tags included."""
+        return [_room(field.patch(index), amplitude) for index in range(len(field.grid.tiles))]
 
-        An estimate that serves planning: not part of the format, but deterministic.
+    def choose(self, field: Field, size: int, amplitude: int) -> list[int]:
+        """Return for each tile the header that should carry a shard at least harm, or -1.
+
+        An estimate: neither this nor ``rooms`` is part of the format.
         """
-        spots = _spots(patch)
-        if spots is None:
-            return 0
-        tables = [_histogram(patch, _clear(patch, spots), spots, p) for p in range(PREDICTORS)]
-        return max(0, most(tables, amplitude) - LEAD_BITS) // 8
+        need = HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
+        ranked = (
+            _ranked(field.patch(index), need, amplitude) for index in range(len(field.grid.tiles))
+        )
+        return [headers[0] if headers else -1 for headers in ranked]
 
-    def hide(self, patch: Patch, data: bytes, amplitude: int) -> Samples | None:
-        """Return the samples with ``data`` inside, or None if it does not fit.
+    def hide(
+        self, field: Field, data: Mapping[int, bytes], headers: Sequence[int], amplitude: int
+    ) -> tuple[Samples, set[int]]:
+        """Return the marked samples, and the tiles in which their data does not fit.
 
-        :param data: tag and shard.
+        :param data: tag and shard of the tiles that carry.
+        :param headers: for every tile, which header to try first.
         :param amplitude: the most that a sample may change.
         """
-        spots = _spots(patch)
-        if spots is None:
-            return None
-        bits = [
-            *(patch.samples[spots] & 1).tolist(),
-            *size_bits(len(data) - TAG_BYTES),
-            *np.unpackbits(np.frombuffer(data, dtype=np.uint8)).tolist(),
-        ]
-        clear = _clear(patch, spots)
-        tables = [_histogram(patch, clear, spots, p) for p in range(PREDICTORS)]
-        for settings in choose(tables, len(bits), amplitude):
-            marked = clear.copy()
-            if _write(marked, patch, spots, settings, bits):
-                marked[spots] |= np.array(to_bits(settings.number, HEADER_BITS), dtype=np.int32)
-                return marked
-        return None
+        marked = field.samples.copy()
+        full = set()
+        for index, message in data.items():
+            hidden = _hide(field.patch(index), message, headers[index], amplitude)
+            if hidden is None:
+                full.add(index)
+            else:
+                field.grid.tiles[index].of(marked)[...] = hidden
+        return marked, full
 
-    def reveal(self, patch: Patch) -> tuple[bytes, Samples] | None:
-        """Return tag and shard, and the samples before, or None if nothing is there.
+    def reveal(self, field: Field) -> tuple[Samples, dict[int, bytes]]:
+        """Return the samples before, and what each tile says that it carries.
 
-        The data proves nothing yet: what is read from an unmarked tile is noise.
+        The data proves nothing yet: what is read from an unmarked tile is
+        noise, and so are the samples restored with it.
         """
-        spots = _spots(patch)
-        if spots is None:
-            return None
-        settings = Settings.parse(from_bits((patch.samples[spots] & 1).tolist()))
-        samples = _clear(patch, spots)
-        bits = _undo(samples, patch, spots, settings)
-        if not bits:
-            return None
-        samples[spots] |= np.array(bits[:HEADER_BITS], dtype=np.int32)
-        data = bits[HEADER_BITS + read_size(bits[HEADER_BITS:])[1] :]
-        return np.packbits(np.array(data, dtype=np.uint8)).tobytes(), samples
+        samples = field.samples.copy()
+        data = {}
+        for index, tile in enumerate(field.grid.tiles):
+            found = _reveal(field.patch(index))
+            if found is not None:
+                data[index], tile.of(samples)[...] = found
+        return samples, data
+
+
+def _room(patch: Patch, amplitude: int) -> int:
+    spots = _spots(patch)
+    if spots is None:
+        return 0
+    return max(0, most(_tables(patch, spots), amplitude) - LEAD_BITS) // 8
+
+
+def _ranked(patch: Patch, need: int, amplitude: int) -> list[int]:
+    spots = _spots(patch)
+    return choose(_tables(patch, spots), need, amplitude) if spots is not None else []
+
+
+def _hide(patch: Patch, data: bytes, header: int, amplitude: int) -> Samples | None:
+    spots = _spots(patch)
+    if spots is None:
+        return None
+    bits = [
+        *(patch.samples[spots] & 1).tolist(),
+        *size_bits(len(data) - TAG_BYTES),
+        *np.unpackbits(np.frombuffer(data, dtype=np.uint8)).tolist(),
+    ]
+    marked = _attempt(patch, spots, header, bits)
+    if marked is None:
+        for other in _ranked(patch, len(bits), amplitude):
+            marked = _attempt(patch, spots, other, bits)
+            if marked is not None:
+                break
+    return marked
+
+
+def _attempt(patch: Patch, spots: Spots, header: int, bits: list[int]) -> Samples | None:
+    samples = _clear(patch, spots)
+    if not _write(samples, patch, spots, Settings.parse(header), bits):
+        return None
+    samples[spots] |= np.array(to_bits(header, HEADER_BITS), dtype=np.int32)
+    return samples
+
+
+def _reveal(patch: Patch) -> tuple[bytes, Samples] | None:
+    spots = _spots(patch)
+    if spots is None:
+        return None
+    settings = Settings.parse(from_bits((patch.samples[spots] & 1).tolist()))
+    samples = _clear(patch, spots)
+    bits = _undo(samples, patch, spots, settings)
+    if not bits:
+        return None
+    samples[spots] |= np.array(bits[:HEADER_BITS], dtype=np.int32)
+    data = bits[HEADER_BITS + read_size(bits[HEADER_BITS:])[1] :]
+    return np.packbits(np.array(data, dtype=np.uint8)).tobytes(), samples
 
 
 def _quotas(total: int) -> list[int]:
@@ -138,12 +182,15 @@ def _quotas(total: int) -> list[int]:
 
 
 def _spots(patch: Patch) -> Spots | None:
-    """Find where the header stands: the last samples whose lowest bit is free to change."""
+    """Find where the header stands: in the lowest bits of the last samples that may move."""
     if min(patch.samples.shape) < 2:  # noqa: PLR2004 - a line has no neighbours above and below
         return None
-    free = ((patch.samples & ~1) >= patch.low) & ((patch.samples | 1) <= patch.high)
-    flat = np.flatnonzero(free)[-HEADER_BITS:]
-    return np.unravel_index(flat, free.shape) if flat.size == HEADER_BITS else None
+    flat = np.flatnonzero(_movable(patch))[-HEADER_BITS:]
+    return np.unravel_index(flat, patch.samples.shape) if flat.size == HEADER_BITS else None
+
+
+def _movable(patch: Patch) -> NDArray[np.bool_]:
+    return (patch.low <= patch.samples) & (patch.samples <= patch.high)
 
 
 def _clear(patch: Patch, spots: Spots) -> Samples:
@@ -154,7 +201,7 @@ def _clear(patch: Patch, spots: Spots) -> Samples:
 
 
 def _usable(patch: Patch, spots: Spots) -> NDArray[np.bool_]:
-    usable = patch.low < patch.high
+    usable = _movable(patch)
     usable[spots] = False
     return usable
 
@@ -180,20 +227,27 @@ def _calm(
     return guess, np.searchsorted(FLOORS, unrest, side="right") - 1
 
 
-def _histogram(patch: Patch, clear: Samples, spots: Spots, predictor: int) -> NDArray[np.int64]:
-    """Count samples that could carry, by class and by error size, sizes above REACH together."""
-    table = np.zeros((len(FLOORS), REACH + 2), dtype=np.int64)
+def _tables(patch: Patch, spots: Spots) -> list[NDArray[np.int64]]:
+    """For each predictor, count the samples that could carry by class and error size.
+
+    Sizes above REACH are counted together.
+    """
+    clear = _clear(patch, spots)
     usable = _usable(patch, spots)
-    for grid in GRIDS:
-        part = (slice(grid[0], None, 2), slice(grid[1], None, 2))
-        guess, classes = _calm(clear, grid, predictor)
-        error = clear[part] - guess
-        up = error >= 0
-        room = np.where(up, patch.high[part] - guess, guess - patch.low[part]) - abs(error)
-        here = usable[part] & (room >= 2)  # noqa: PLR2004 - as a carrier at amplitude 1
-        size = np.minimum(np.where(up, error, -1 - error), REACH + 1)
-        np.add.at(table, (classes[here], size[here]), 1)
-    return table
+    tables = []
+    for predictor in range(PREDICTORS):
+        table = np.zeros((len(FLOORS), REACH + 2), dtype=np.int64)
+        for grid in GRIDS:
+            part = (slice(grid[0], None, 2), slice(grid[1], None, 2))
+            guess, classes = _calm(clear, grid, predictor)
+            up = clear[part] >= guess
+            room = np.where(up, patch.high[part] - clear[part], clear[part] - patch.low[part])
+            here = usable[part] & (room >= 2)  # noqa: PLR2004 - as a carrier of amplitude 1
+            error = clear[part] - guess
+            size = np.minimum(np.where(up, error, -1 - error), REACH + 1)
+            np.add.at(table, (classes[here], size[here]), 1)
+        tables.append(table)
+    return tables
 
 
 def _layer(

@@ -42,18 +42,16 @@ def most(tables: Sequence[Table], amplitude: int) -> int:
     return fullest - fullest // 16
 
 
-def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[Settings]:
-    """Return settings that should carry ``need`` bits: the least squared change first.
+def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[int]:
+    """Return headers that should carry ``need`` bits: the least squared change first.
 
     The last few are those with the most carriers to spare, for tiles that are nearly full.
     """
     ranked: list[tuple[int, int, int]] = []
     steps = sorted({step for step, _ in GRADES if step <= amplitude})
     for predictor, table in enumerate(tables):
-        if not table.any():
-            continue
-        last = int(np.flatnonzero(table.any(axis=1))[-1]) + 1
-        for step in steps:
+        last = int(np.flatnonzero(table.any(axis=1))[-1]) + 1 if table.any() else 0
+        for step in steps if last else ():
             curves = _curves(table[:last], step)
             for grade, (size, mode) in enumerate(GRADES):
                 if size == step:
@@ -63,7 +61,7 @@ def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[Settings]
                     ]
     cheap = sorted(ranked)[:TRIES]
     roomy = sorted(ranked, key=lambda choice: choice[1:])[: TRIES // 2]
-    return [Settings.parse(number) for _, _, number in cheap + roomy]
+    return [header for _, _, header in cheap + roomy]
 
 
 def _curves(table: Table, step: int) -> NDArray[np.int64]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from node.types import Region
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
 EDGE = 64
@@ -42,6 +43,18 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """The samples of one tile and how far each may move.
+
+    A sample that is not inside its own bounds (inclusive) does not move.
+    """
+
+    samples: NDArray[np.int32]
+    low: NDArray[np.int32]
+    high: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """How a carrier is cut.
 
@@ -61,6 +74,25 @@ class Grid:
             rows = min(end - row, self.frame_rows - inside)
             yield Region(frame, inside, tile.column, rows, tile.columns)
             row += rows
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A carrier that was cut, with the bounds of its samples.
+
+    :param low: int32, two dimensions, broadcasts against ``samples``; so does ``high``.
+    """
+
+    grid: Grid
+    samples: NDArray[np.int32]
+    low: NDArray[np.int32]
+    high: NDArray[np.int32]
+
+    def patch(self, index: int) -> Patch:
+        """Return the part of one tile; nothing is copied."""
+        tile, shape = self.grid.tiles[index], self.samples.shape
+        low, high = (np.broadcast_to(bound, shape) for bound in (self.low, self.high))
+        return Patch(tile.of(self.samples), tile.of(low), tile.of(high))
 
 
 def grids(rows: int, columns: int, frame_rows: int) -> Iterator[Grid]:
