@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -155,6 +156,10 @@ def _parse(text: str) -> Checkpoint:
         checkpoint = Checkpoint(origin, int(size), base64.b64decode(root, validate=True), time)
     except ValueError:
         raise AuditError("a checkpoint has an unknown form") from None
-    if end or str(checkpoint.size) != size or len(checkpoint.root) != hashlib.sha256().digest_size:
+    if (
+        end
+        or not re.fullmatch("0|[1-9][0-9]*", size)
+        or len(checkpoint.root) != hashlib.sha256().digest_size
+    ):
         raise AuditError("a checkpoint has an unknown form")
     return checkpoint

@@ -95,7 +95,7 @@ class JsonLog:
             )
         self._known.clear()
         day = max(state.day, lines.timestamp(ts)[:10])  # a clock set back opens no old file
-        if day != state.day or state.tree.size - self._signed >= EVENTS_PER_CHECKPOINT:
+        if day != state.day or self._unsigned(state) >= EVENTS_PER_CHECKPOINT:
             self._store(state)
             self._sign(state)
         if day != state.day:
@@ -115,7 +115,7 @@ class JsonLog:
             return
         self._store(state)
         waited = abs(self._clock() - self._signed_at)
-        if state.tree.size - self._signed >= EVENTS_PER_CHECKPOINT or waited >= CHECKPOINT_SECONDS:
+        if waited >= CHECKPOINT_SECONDS or self._unsigned(state) >= EVENTS_PER_CHECKPOINT:
             self._sign(state)
 
     def close(self) -> None:
@@ -125,6 +125,9 @@ class JsonLog:
 
     # Writing --------------------------------------------------------------
 
+    def _unsigned(self, state: _State) -> int:
+        return 0 if self._signer is None else state.tree.size - self._signed
+
     def _store(self, state: _State) -> None:
         if self._waiting:
             data = b"".join(self._waiting)
@@ -133,7 +136,7 @@ class JsonLog:
             self._waiting.clear()
 
     def _sign(self, state: _State) -> None:
-        if self._signer is not None and state.tree.size > self._signed:
+        if self._signer is not None and self._unsigned(state):
             now = self._clock()
             note = self._signer.sign(state.tree.size, state.tree.root(), lines.timestamp(now))
             self._write(self._directory / f"{state.day}.notes", f"{note}\n".encode())
@@ -219,11 +222,8 @@ class JsonLog:
         :raises AuditError: it was cut before its last checkpoint, or that is not ours.
         """
         _mend_notes(self._directory)
-        checkpoint = None
-        note = last_note(self._directory)
-        if note and self._signer is not None:
-            checkpoint = Verifier(self._signer.public_key).open(note)
-            self._signed = checkpoint.size
+        checkpoint = self._last_checkpoint()
+        self._signed = checkpoint.size if checkpoint else 0
         state = self._recall(checkpoint) or _State()
         first = state.day
         for path in self._files():
@@ -234,6 +234,12 @@ class JsonLog:
         if state.tree.size < self._signed:
             raise AuditError(f"the audit log is cut; {self._signed} events were signed")
         return state
+
+    def _last_checkpoint(self) -> Checkpoint | None:
+        note = last_note(self._directory)
+        if not note or self._signer is None:
+            return None
+        return Verifier(self._signer.public_key).open(note)
 
     def _remember(self, state: _State) -> None:
         """Keep what the next start needs, so that it need not read the whole log.

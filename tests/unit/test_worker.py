@@ -309,7 +309,7 @@ def test_a_signal_lets_the_item_at_hand_end(number):
     with subprocess.Popen(
         [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
-            assert process.stdout.readline() == "step\n"
+        assert process.stdout.readline() == "step\n"
         process.send_signal(number)
         rest, _ = process.communicate(timeout=30)
     assert process.returncode == 0
