@@ -20,7 +20,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from node.dicom.charset import decode
 from node.dicom.elements import Element, Encoding, header, leading, walk
 from node.errors import MismatchError, UnreadableError
-from node.types import Instance
+from node.types import ROUTING_KEYWORDS, Instance
 
 if TYPE_CHECKING:
     from node.dicom.elements import Buffer
@@ -48,30 +48,6 @@ INFLATE_CEILING = 2 << 30
 # PS3.5 9.1 and B.2; a UUID of this implementation.
 IMPLEMENTATION_UID = "2.25.183947162026340598164329740962518407361"
 IMPLEMENTATION_NAME = "SEALNODE_010"
-
-ROUTING_KEYWORDS = (
-    "Modality",
-    "SOPClassUID",
-    "ImageType",
-    "ConversionType",
-    "PresentationIntentType",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "StationName",
-    "BodyPartExamined",
-    "ViewPosition",
-    "PhotometricInterpretation",
-    "SamplesPerPixel",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-    "BitsStored",
-    "PixelRepresentation",
-    "BurnedInAnnotation",
-    "LossyImageCompression",
-)
-"""What a route may match on besides TransferSyntaxUID; nothing about the patient."""
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _INTEGERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i"}
@@ -255,7 +231,7 @@ def describe(obj: DicomObject, blob: str, size: int, peer: Peer, received_at: fl
     :raises UnreadableError: a UID is missing where one must be, or malformed.
     """
     attributes: dict[str, str | tuple[str, ...]] = {"TransferSyntaxUID": obj.transfer_syntax_uid}
-    for keyword in ROUTING_KEYWORDS:
+    for keyword in sorted(ROUTING_KEYWORDS - attributes.keys()):
         values = _routing_values(obj, keyword)
         if values:
             attributes[keyword] = values[0] if len(values) == 1 else values

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import pytest
+from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
+from node.dicom import reader
 from node.routing import decide, matches_address, matches_text, source_of
 from node.types import ROUTING_KEYWORDS, Action, Instance, Peer, Route, Source, Tried
 
@@ -178,6 +184,22 @@ def test_a_peer_is_a_source_by_title_address_and_certificate(aet, address, names
     found = source_of(SOURCES, Peer(aet, "SEALNODE", address), names)
 
     assert (found.name if found else None) == expected
+
+
+def test_every_keyword_that_a_route_may_match_on_is_read_from_the_object():
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", "1.2.3"
+    for keyword in ROUTING_KEYWORDS - {"TransferSyntaxUID", "SOPClassUID"}:
+        setattr(ds, keyword, 8 if dictionary_VR(keyword) in {"US", "IS"} else "8")
+    file = io.BytesIO()
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.save_as(file, enforce_file_format=True)
+
+    described = reader.describe(reader.read(file.getvalue()), "", 0, PEER, 0.0)
+
+    assert described.attributes.keys() == ROUTING_KEYWORDS
+    assert decide([route("it", **dict.fromkeys(ROUTING_KEYWORDS, ("*",)))], described).route
 
 
 def test_no_routing_keyword_says_who_the_patient_is():
