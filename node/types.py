@@ -18,30 +18,13 @@ if TYPE_CHECKING:
 
 ROUTING_KEYWORDS = frozenset(
     {
-        "BitsAllocated",
-        "BitsStored",
-        "BodyPartExamined",
-        "BurnedInAnnotation",
-        "Columns",
-        "ConversionType",
-        "ImageType",
-        "Laterality",
-        "LossyImageCompression",
-        "Manufacturer",
-        "ManufacturerModelName",
-        "Modality",
-        "NumberOfFrames",
-        "PhotometricInterpretation",
-        "PixelRepresentation",
-        "PresentationIntentType",
-        "Rows",
-        "SOPClassUID",
-        "SamplesPerPixel",
-        "StationName",
-        "TransferSyntaxUID",
-        "ViewPosition",
+        "BitsAllocated", "BitsStored", "BodyPartExamined", "BurnedInAnnotation", "Columns",
+        "ConversionType", "ImageType", "Laterality", "LossyImageCompression", "Manufacturer",
+        "ManufacturerModelName", "Modality", "NumberOfFrames", "PhotometricInterpretation",
+        "PixelRepresentation", "PresentationIntentType", "Rows", "SOPClassUID",
+        "SamplesPerPixel", "StationName", "TransferSyntaxUID", "ViewPosition",
     }
-)
+)  # fmt: skip
 """The DICOM keywords that a route may match on, and the only keys of
 :attr:`Instance.attributes`. None of them says who the patient is."""
 
