@@ -52,6 +52,8 @@ def load(directory: Path) -> Config:
             [f"node.toml: there is no such file in {directory}"],
             hint=f"'nodectl init {directory}' writes a configuration there",
         )
+    for folder in (directory, directory / "routes.d"):
+        _refuse_open(folder, f"{folder.name}/", found)
     _read_file(main, ("node", "source", "destination", "tls"), found)
     for path in sorted((directory / "routes.d").glob("*.toml")):
         _read_file(path, ("source", "destination", "tls", "route", "test"), found)
@@ -89,8 +91,7 @@ def _read_file(path: Path, allowed: tuple[str, ...], found: Found) -> None:
 
 def _parse(path: Path, file: str, found: Found) -> dict[str, Any]:
     try:
-        if path.stat().st_mode & WRITABLE_BY_ALL:
-            found.mistakes.append(f"{file}: everyone on this machine may write it (chmod o-w)")
+        _refuse_open(path, file, found)
         return tomllib.loads(_bounded(path).decode("utf-8"))
     except OSError as error:
         found.mistakes.append(f"{file}: cannot be read: {error.strerror}")
@@ -102,6 +103,11 @@ def _parse(path: Path, file: str, found: Found) -> dict[str, Any]:
         found.mistakes.append(f"{file}: syntax: tables or lists are nested too deep")
     found.whole = False
     return {}
+
+
+def _refuse_open(path: Path, shown_as: str, found: Found) -> None:
+    if path.exists() and path.stat().st_mode & WRITABLE_BY_ALL:
+        found.mistakes.append(f"{shown_as}: everyone on this machine may write it (chmod o-w)")
 
 
 def _bounded(path: Path) -> bytes:

@@ -160,6 +160,17 @@ def test_a_file_that_everyone_may_write_is_no_configuration(write):
     assert mistakes(directory) == ["node.toml: everyone on this machine may write it (chmod o-w)"]
 
 
+def test_a_folder_in_which_everyone_may_put_a_route_is_no_configuration(write):
+    directory = write()
+    (directory / "routes.d").chmod(0o777)
+    directory.chmod(0o1777)
+
+    assert mistakes(directory) == [
+        f"{directory.name}/: everyone on this machine may write it (chmod o-w)",
+        "routes.d/: everyone on this machine may write it (chmod o-w)",
+    ]
+
+
 def test_a_file_that_is_too_long_is_not_parsed(write):
     assert mistakes(write(**{"20": "#" * (MAX_FILE + 1)})) == [
         f"routes.d/20.toml: syntax: the file is longer than {MAX_FILE} bytes"
