@@ -32,6 +32,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     ImplicitVRLittleEndian,
+    JPEG2000,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLossless,
@@ -58,6 +59,7 @@ SYNTAXES = [
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEG2000Lossless,
+    JPEG2000,
     HTJ2KLossless,
     JPEGBaseline8Bit,
 ]

@@ -94,7 +94,8 @@ class Wire(AssociationSocket):
         except OSError as error:
             code = "tls" if isinstance(error, ssl.SSLError) else "connect"
             self.error = LostError("the destination cannot be connected to", code=code)
-            self._shutdown_socket()
+            if self.socket is not None:
+                self.socket.close()
             self.socket = None
         self.provider_queue.put(primitive)
         self._ready.set()

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import pytest
 from certificates import Certificates
-from peers import (
+from network import (
     BRISK,
     CT,
     EXPLICIT_LE,

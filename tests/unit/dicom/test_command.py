@@ -8,7 +8,7 @@ from io import BytesIO
 
 from hypothesis import given
 from hypothesis import strategies as st
-from peers import CT
+from network import CT
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode as decode_by_pynetdicom
 from pynetdicom.dsutils import encode as encode_by_pynetdicom

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from peers import CT, EXPLICIT_LE, fragment
+from network import CT, EXPLICIT_LE, fragment
 from pynetdicom.presentation import build_context
 
 from node.dicom import command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from peers import CT, EXPLICIT_LE, IMPLICIT_LE, MemoryReceiver, dataset_bytes, sample, serving
+from network import CT, EXPLICIT_LE, IMPLICIT_LE, MemoryReceiver, dataset_bytes, sample, serving
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless
 from pynetdicom import AE

@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from peers import (
+from network import (
     BRISK,
     CT,
     MemoryReceiver,
