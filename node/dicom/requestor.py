@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
+    from pynetdicom.pdu_primitives import A_ASSOCIATE
     from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation as Role
     from pynetdicom.presentation import PresentationContext
 
@@ -110,7 +111,7 @@ class Requestor:
 
 def _failure(assoc: Synchronous, wire: Wire) -> SealnodeError:
     answer = assoc.acceptor.primitive
-    if answer is None:
+    if answer is None or (answer.result == ACCEPTED and not _results(answer)):
         if wire.error is not None:
             return UnreachableError(str(wire.error), code=wire.error.code)
         return UnreachableError("the destination does not answer the request", code="no_answer")
@@ -118,6 +119,10 @@ def _failure(assoc: Synchronous, wire: Wire) -> SealnodeError:
         return NoContextError("the destination accepts none of the presentation contexts")
     numbers = (answer.result or 0, answer.result_source or 0, answer.diagnostic or 0)
     return PeerRejectedError(status.rejected(*numbers))
+
+
+def _results(answer: A_ASSOCIATE) -> list[PresentationContext]:
+    return answer.presentation_context_definition_results_list
 
 
 def release(assoc: Synchronous) -> None:
