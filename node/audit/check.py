@@ -86,7 +86,7 @@ def last_note(directory: Path) -> str:
 
 
 def _notes_of(path: Path) -> Iterator[str]:
-    parts = path.read_text(encoding="utf-8", errors="replace").split("\n\n")
+    parts = path.read_bytes().decode(errors="replace").split("\n\n")
     if parts.pop() or len(parts) % 2:
         raise AuditError("a checkpoint is incomplete")
     return (f"{a}\n\n{b}\n" for a, b in zip(parts[::2], parts[1::2], strict=True))
@@ -100,6 +100,7 @@ class _Check:
         self._files = 0
         self._seen = 0
         self._signed = 0
+        self._doubt: _BrokenError | None = None  # until the next line's link has been seen
 
     def run(self, directory: Path) -> Report:
         try:
@@ -160,19 +161,24 @@ class _Check:
             raise _BrokenError(expected, f"event {seq} stands in its place")
         if prev != self._prev:
             raise _BrokenError(max(expected - 1, 1), "it is not what the next one says it was")
+        if self._doubt is not None:
+            raise self._doubt
         self._prev = lines.link(raw)
         self._tree.append(leaf_hash(raw))
 
     def _compare(self, checkpoint: Checkpoint) -> None:
         if checkpoint.root != self._tree.root():
-            raise _BrokenError(
+            self._doubt = self._doubt or _BrokenError(
                 self._signed + 1,
                 f"one of the events up to {checkpoint.size} is not what was signed",
             )
+            return
         self._seen += 1
         self._signed = checkpoint.size
 
     def _end(self, checkpoints: list[Checkpoint]) -> None:
+        if self._doubt is not None:
+            raise self._doubt
         if checkpoints:
             raise _BrokenError(
                 self._tree.size + 1, f"the log is cut; {checkpoints[0].size} were signed"

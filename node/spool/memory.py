@@ -257,7 +257,7 @@ class MemoryLedger(Tables):
     def _claim(self, waiting: Sequence[Row], worker: str, limit: int, lease: float) -> list[Row]:
         now = self._now()
         horizon = now + states.HORIZON_SECONDS
-        for item in waiting:
+        for item in (item for item in waiting if item.not_before):
             item.not_before = 0.0 if item.not_before <= now else min(item.not_before, horizon)
         due = [item for item in waiting if item.leased_until is None and not item.not_before]
         due.sort(key=lambda item: (-item.priority, item.id))

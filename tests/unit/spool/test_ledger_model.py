@@ -1,0 +1,195 @@
+"""The ledger in SQLite does, step by step, what the one in memory does."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from node.errors import StaleClaimError, UsageError
+from node.spool.memory import MemoryLedger
+from node.spool.sqlite import SqliteLedger
+from node.types import Action, Decision, DeliveryState, EntryState, Event, Instance, Route
+
+UIDS = st.sampled_from(["1.1", "1.2", "1.3", "1.4"])
+BLOBS = st.sampled_from(["a" * 64, "b" * 64, "c" * 64])
+WORKERS = st.sampled_from(["w1", "w2"])
+ENTRIES = st.integers(1, 8)
+DESTINATIONS = st.sampled_from(["pacs", "research"])
+DECISIONS = st.one_of(
+    st.just(Decision(None, Action.HOLD, ())),
+    st.builds(
+        lambda action, to, priority: Decision(
+            Route("r", {}, action, tuple(to), priority=priority), action, ()
+        ),
+        st.sampled_from([Action.SEAL, Action.SEAL, Action.RELAY, Action.HOLD]),
+        st.lists(DESTINATIONS, max_size=3),
+        st.integers(0, 2),
+    ),
+)
+
+
+class Clock:
+    now = 1_700_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+class Twins(RuleBasedStateMachine):
+    """Both ledgers get the same calls; they must answer and look the same."""
+
+    @initialize()
+    def open(self):
+        self.folder = Path(tempfile.mkdtemp())
+        self.clock = Clock()
+        self.ledgers = [
+            SqliteLedger(self.folder / "ledger.db", clock=self.clock),
+            MemoryLedger(clock=self.clock),
+        ]
+        self.entry_claims = []
+        self.delivery_claims = []
+
+    def teardown(self):
+        if hasattr(self, "folder"):
+            self.ledgers[0].close()
+            shutil.rmtree(self.folder)
+
+    def both(self, method, *args, **kwargs):
+        """Call both, compare what they return or raise, and return it."""
+        answers = []
+        for ledger in self.ledgers:
+            try:
+                answers.append(getattr(ledger, method)(*args, **kwargs))
+            except (KeyError, UsageError, StaleClaimError) as error:
+                answers.append(type(error))
+        assert answers[0] == answers[1], method
+        return answers[0]
+
+    @rule(uid=UIDS, blob=BLOBS, decision=DECISIONS)
+    def accept(self, uid, blob, decision):
+        self.both("accept", Instance("1", uid, "2", "3", "4", blob, 9), decision, Event("accepted"))
+
+    @rule(worker=WORKERS, limit=st.integers(1, 3), lease=st.sampled_from([10.0, 1e6]))
+    def claim_entries(self, worker, limit, lease):
+        self.entry_claims += self.both("claim_entries", worker, limit=limit, lease=lease)
+
+    @rule(worker=WORKERS, destination=DESTINATIONS, limit=st.integers(1, 3))
+    def claim_deliveries(self, worker, destination, limit):
+        self.delivery_claims += self.both(
+            "claim_deliveries", worker, destination, limit=limit, lease=60.0
+        )
+
+    @rule(data=st.data(), sealed=BLOBS)
+    def ready(self, data, sealed):
+        if self.entry_claims:
+            claim = data.draw(st.sampled_from(self.entry_claims))
+            self.both(
+                "ready", claim, sealed, sop_class_uid="5", sop_instance_uid="6",
+                transfer_syntax_uid="7", event=Event("sealed"),
+            )  # fmt: skip
+
+    @rule(data=st.data(), state=st.sampled_from([EntryState.HELD, EntryState.PARKED]))
+    def set_aside(self, data, state):
+        if self.entry_claims:
+            claim = data.draw(st.sampled_from(self.entry_claims))
+            self.both("set_aside", claim, state, "why", Event("set_aside"))
+
+    @rule(data=st.data(), delay=st.sampled_from([0.0, 5.0, 900.0, 1e9]), crash=st.booleans())
+    def retry(self, data, delay, crash):
+        if self.entry_claims:
+            claim = data.draw(st.sampled_from(self.entry_claims))
+            self.both("retry_entry", claim, delay, "later", Event("deferred"), crash=crash)
+        if self.delivery_claims:
+            claim = data.draw(st.sampled_from(self.delivery_claims))
+            self.both("retry_delivery", claim, delay, "later", Event("deferred"), crash=crash)
+
+    @rule(
+        data=st.data(),
+        state=st.sampled_from([DeliveryState.SENT, DeliveryState.VERIFIED, DeliveryState.PARKED]),
+    )
+    def settle(self, data, state):
+        if self.delivery_claims:
+            claim = data.draw(st.sampled_from(self.delivery_claims))
+            self.both("settle", claim, state, "why", Event("settled"))
+
+    @rule(data=st.data())
+    def extend_or_release(self, data):
+        claims = [*self.entry_claims, *self.delivery_claims]
+        if claims:
+            some = data.draw(st.lists(st.sampled_from(claims), max_size=3))
+            self.both("extend", some, 30.0)
+            if data.draw(st.booleans()):
+                self.both("release", some)
+
+    @rule(worker=WORKERS)
+    def release_worker(self, worker):
+        self.both("release_worker", worker)
+
+    @rule(seconds=st.sampled_from([1.0, 30.0, 3600.0, -50.0, -1e6, 1e6]))
+    def pass_time(self, seconds):
+        self.clock.now += seconds
+        self.both("release_expired")
+
+    @rule(method=st.sampled_from(["hold", "park", "discard"]), entry=ENTRIES)
+    def stop(self, method, entry):
+        self.both(method, entry, "by_hand", Event(method))
+
+    @rule(entry=ENTRIES)
+    def remake(self, entry):
+        self.both("remake", entry, Event("remade"))
+
+    @rule(entry=ENTRIES, decision=st.one_of(st.none(), DECISIONS))
+    def requeue(self, entry, decision):
+        self.both("requeue", entry, decision, Event("requeued"))
+
+    @rule(entry=ENTRIES)
+    def forget(self, entry):
+        self.both("forget", entry, Event("forgotten"))
+
+    @rule(blob=BLOBS)
+    def clear(self, blob):
+        self.both("cleared", [blob])
+
+    @rule(seq=st.integers(0, 20))
+    def drain(self, seq):
+        self.both("drained", seq)
+
+    @rule(state=st.sampled_from([None, *EntryState]), destination=st.sampled_from(["", "pacs"]))
+    def ask(self, state, destination):
+        self.both("query", state=state, destination=destination)
+        self.both("finished", before=self.clock.now, limit=3)
+
+    @invariant()
+    def they_look_the_same(self):
+        if hasattr(self, "ledgers"):
+            for entry in self.both("query", limit=100):
+                self.both("get", entry.id)
+            self.both("stats")
+            self.both("outbox", limit=1000)
+            self.both("garbage", limit=100)
+            for blob in "abc":
+                self.both("references", blob * 64)
+
+    @invariant()
+    def nothing_is_stuck(self):
+        """What is READY still has something to send; what waits for nobody has ended."""
+        if hasattr(self, "ledgers"):
+            for entry in self.ledgers[1].query(limit=100):
+                states = {delivery.state for delivery in self.ledgers[1].get(entry.id)[1]}
+                unsent = states & {DeliveryState.WAITING, DeliveryState.PENDING}
+                if entry.state is EntryState.READY:
+                    assert DeliveryState.PENDING in states
+                    assert DeliveryState.WAITING not in states
+                if entry.state in {EntryState.DONE, EntryState.DISCARDED}:
+                    assert not unsent
+                if entry.state is not EntryState.READY:
+                    assert DeliveryState.PENDING not in states
+
+
+TestTwins = Twins.TestCase
+TestTwins.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
