@@ -1,0 +1,323 @@
+"""Stage 1: what is answered, and what stands behind the answer."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from network import (
+    CT,
+    EXPLICIT_LE,
+    dataset_bytes,
+    requestor,
+    sample,
+    serving,
+)
+from pydicom import dcmread
+from structlog.testing import capture_logs
+
+from node.dicom import reader
+from node.dicom.scp import RejectedError, StoreRequest
+from node.dicom.scu import Outgoing, StorageScu, echo
+from node.errors import MismatchError, RefusedError, SpoolFullError, UnreadableError
+from node.receive import StorageReceiver
+from node.spool.buffers import MemoryBlobs
+from node.spool.memory import MemoryLedger
+from node.types import (
+    Action,
+    Decision,
+    Deferred,
+    Delivered,
+    EntryState,
+    Peer,
+    Refused,
+    Route,
+    Source,
+)
+
+ROUTE = Route("all", {}, Action.SEAL, ("pacs",))
+PEER = Peer("CT1", "SEALNODE", "127.0.0.1")
+
+
+class Node:
+    """A receiver with its spool in memory."""
+
+    def __init__(self, *, action: Action = Action.SEAL, room: int = 1 << 40) -> None:
+        self.blobs = MemoryBlobs(room=room)
+        self.ledger = MemoryLedger()
+        self.rung = 0
+        self.now = 1000.0
+        self.seen = []
+        self.receiver = StorageReceiver(
+            blobs=self.blobs,
+            ledger=self.ledger,
+            decide=self.decide,
+            source_of=self.source_of,
+            called_aets=frozenset({"SEALNODE"}),
+            pseudonym=lambda uid: "p" + hashlib.sha256(uid.encode()).hexdigest()[:8],
+            ring=self.ring,
+            clock=lambda: self.now,
+        )
+        self.action = action
+
+    def decide(self, instance):
+        self.seen.append(instance)
+        return Decision(replace(ROUTE, action=self.action), self.action, ())
+
+    def source_of(self, peer, _):
+        return Source("ct1", "CT1", ("127.0.0.0/8",)) if peer.calling_aet == "CT1" else None
+
+    def ring(self):
+        self.rung += 1
+
+    def store(self, request: StoreRequest, data: bytes):
+        """Give an object to the receiver as the SCP would."""
+        receipt = self.receiver.begin(request)
+        try:
+            for at in range(0, len(data), 1000):
+                receipt.write(memoryview(data)[at : at + 1000])
+            return receipt.finish()
+        finally:
+            receipt.abandon()
+
+    @property
+    def events(self):
+        return [event for _, _, event in self.ledger.outbox(limit=100)]
+
+
+def request_for(path, **changes) -> StoreRequest:
+    header = dcmread(path, stop_before_pixels=True, force=True)
+    request = StoreRequest(
+        sop_class_uid=str(header.SOPClassUID),
+        sop_instance_uid=str(header.SOPInstanceUID),
+        transfer_syntax_uid=str(header.file_meta.TransferSyntaxUID),
+        peer=replace(PEER, source="ct1"),
+    )
+    return replace(request, **changes)
+
+
+def test_success_stands_on_a_blob_and_a_row():
+    node = Node()
+    answer = node.store(request_for(sample()), dataset_bytes(sample()))
+    assert answer.status == 0x0000
+    entry = node.ledger.query()[0]
+    assert entry.state is EntryState.RECEIVED
+    assert entry.instance.peer.source == "ct1"
+    assert entry.instance.attributes["Modality"] == "CT"
+    data = node.blobs.read(entry.instance.blob)
+    assert len(data) == entry.instance.size
+    obj = reader.read(data)
+    assert obj.dataset == dataset_bytes(sample())
+    assert obj.file[:128] == bytes(128)
+    assert node.rung == 1
+
+
+@pytest.mark.parametrize("name", ["image_dfl.dcm", "JPEG2000.dcm", "MR_small_bigendian.dcm"])
+def test_every_transfer_syntax_is_kept_as_it_came(name):
+    node = Node()
+    assert node.store(request_for(sample(name)), dataset_bytes(sample(name))).status == 0x0000
+    kept = node.blobs.read(node.ledger.query()[0].instance.blob)
+    assert kept.endswith(dataset_bytes(sample(name)))
+
+
+def test_a_resend_adds_nothing_and_other_bytes_under_the_same_uid_are_kept_and_parked():
+    node = Node()
+    request, data = request_for(sample()), dataset_bytes(sample())
+    for _ in range(3):
+        assert node.store(request, data).status == 0x0000
+    assert len(node.ledger.query()) == 1
+    with capture_logs() as lines:
+        assert node.store(request, data[:-2] + b"\1\2").status == 0x0000
+    assert [entry.state for entry in node.ledger.query()] == [
+        EntryState.RECEIVED,
+        EntryState.PARKED,
+    ]
+    assert [line["log_level"] for line in lines] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"sop_instance_uid": "1.2.3"}, MismatchError),
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.4"}, MismatchError),
+        ({"transfer_syntax_uid": "1.2.840.10008.1.2.2"}, UnreadableError),
+    ],
+)
+def test_a_data_set_that_is_not_what_the_command_announced_is_not_kept(changes, error):
+    node = Node()
+    with pytest.raises(error):
+        node.store(request_for(sample(), **changes), dataset_bytes(sample()))
+    assert node.ledger.query() == []
+    assert list(node.blobs.walk()) == []
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"random bytes that are no elements", b"\x08\0\x16\0UI\xff\xff"]
+)
+def test_what_cannot_be_parsed_is_not_kept(data):
+    node = Node()
+    with pytest.raises(UnreadableError):
+        node.store(request_for(sample()), data)
+    assert node.ledger.query() == []
+    assert list(node.blobs.walk()) == []
+
+
+def test_what_a_route_refuses_is_not_kept_but_told():
+    node = Node(action=Action.REFUSE)
+    with pytest.raises(RefusedError):
+        node.store(request_for(sample()), dataset_bytes(sample()))
+    assert node.ledger.query() == []
+    assert list(node.blobs.walk()) == []
+    assert [event.event for event in node.events] == ["instance_refused"]
+
+
+def test_a_ledger_that_refuses_leaves_no_success():
+    node = Node()
+
+    def refuse(*_):
+        raise SpoolFullError("the database refuses")
+
+    node.ledger.accept = refuse
+    with pytest.raises(SpoolFullError):
+        node.store(request_for(sample()), dataset_bytes(sample()))
+    assert node.rung == 0
+
+
+def test_no_event_and_no_log_line_names_the_object_or_the_patient():
+    node = Node()
+    header = dcmread(sample(), stop_before_pixels=True)
+    with capture_logs() as lines:
+        node.store(request_for(sample()), dataset_bytes(sample()))
+    told = str(lines) + str(node.events)
+    for secret in (header.SOPInstanceUID, str(header.PatientName), header.PatientID):
+        assert secret not in told
+
+
+# Admission ------------------------------------------------------------------
+
+
+def test_a_listed_peer_is_admitted_under_its_source():
+    assert Node().receiver.admit(PEER, ()).source == "ct1"
+
+
+@pytest.mark.parametrize(
+    ("peer", "code"),
+    [
+        (replace(PEER, called_aet="EVIL"), "called_aet_unknown"),
+        (replace(PEER, calling_aet="EVIL"), "calling_aet_unknown"),
+    ],
+)
+def test_a_stranger_is_rejected_and_audited_but_not_as_often_as_it_calls(peer, code):
+    node = Node()
+    for _ in range(5):
+        with pytest.raises(RejectedError) as error:
+            node.receiver.admit(peer, ())
+        assert error.value.code == code
+    assert [(event.event, event.facts["code"]) for event in node.events] == [
+        ("peer_rejected", code)
+    ]
+    node.now += 61
+    with pytest.raises(RejectedError):
+        node.receiver.admit(peer, ())
+    assert len(node.events) == 2
+
+
+def test_a_full_disk_is_said_before_an_object_is_sent():
+    node = Node(room=0)
+    with pytest.raises(RejectedError) as error:
+        node.receiver.admit(PEER, ())
+    assert error.value.rejection.result == 2
+
+
+# Over the network -----------------------------------------------------------
+
+
+def sender(port: int) -> StorageScu:
+    made = requestor(port)
+    made._ae.ae_title = "CT1"
+    return StorageScu(made)
+
+
+def test_an_object_travels_from_a_modality_into_the_spool():
+    node = Node()
+    path = sample()
+    item = Outgoing(*_uids(path), lambda: path.open("rb"))
+    with serving(node.receiver) as server:
+        scu = sender(server.port)
+        assert scu.send(item) == Delivered()
+        assert scu.send(item) == Delivered()
+        scu.close()
+    assert len(node.ledger.query()) == 1
+
+
+def test_a_refusing_route_and_a_full_spool_are_answered_apart():
+    path = sample()
+    item = Outgoing(*_uids(path), lambda: path.open("rb"))
+    refusing = Node(action=Action.REFUSE)
+    with serving(refusing.receiver) as server:
+        scu = sender(server.port)
+        assert scu.send(item) == Refused("status 0124H: not authorised", 0x0124)
+        scu.close()
+    full = Node()
+
+    def refuse():
+        raise SpoolFullError("no room")
+
+    full.blobs.put = refuse
+    with serving(full.receiver) as server:
+        scu = sender(server.port)
+        assert scu.send(item) == Deferred("status A700H")
+        scu.close()
+
+
+def test_a_stranger_gets_a_rejection_with_its_reason():
+    node = Node()
+    with serving(node.receiver) as server:
+        found = echo(requestor(server.port))
+    assert found == Refused("association rejected (1/1/3)")
+
+
+def _uids(path) -> tuple[str, str, str]:
+    request = request_for(path)
+    return request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid
+
+
+# Hostile files --------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_every_hostile_file_is_kept_as_it_is_or_refused(shared_dicom):
+    node = Node()
+    kept = 0
+    for path in sorted((shared_dicom / "malformed").glob("*.dcm")):
+        data = path.read_bytes()
+        if data[128:132] != b"DICM":
+            continue
+        body = data[132 + 12 + int.from_bytes(data[140:144], "little") :]
+        request = StoreRequest(CT, "1.2.3", EXPLICIT_LE, PEER)
+        for uid in _announced(data):
+            request = replace(request, **uid)
+        try:
+            answer = node.store(request, body)
+        except UnreadableError:
+            continue
+        assert answer.status == 0x0000
+        kept += 1
+    assert kept > 30
+    for entry in node.ledger.query(limit=200):
+        assert node.blobs.read(entry.instance.blob)
+
+
+def _announced(data: bytes) -> list[dict[str, str]]:
+    try:
+        obj = reader.read(data)
+    except UnreadableError:
+        return []
+    return [
+        {
+            "sop_class_uid": obj.text("SOPClassUID"),
+            "sop_instance_uid": obj.text("SOPInstanceUID"),
+            "transfer_syntax_uid": obj.transfer_syntax_uid,
+        }
+    ]
