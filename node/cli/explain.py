@@ -10,6 +10,7 @@ from node.config.check import suppose
 from node.config.values import nearest
 from node.errors import UnreadableError, UnsealableError, UsageError
 from node.routing import decide
+from node.types import Action, Unsealable
 
 if TYPE_CHECKING:
     import argparse
@@ -36,6 +37,12 @@ EXIT STATUS
   3   the configuration has mistakes
   4   the file is no DICOM object
 """
+INSTEAD = {
+    Unsealable.HOLD: "it is held until a person decides",
+    Unsealable.RELAY: "it is sent on unprotected",
+    Unsealable.REFUSE: "it is refused",
+    Unsealable.HEADER: "the sealed record rides in its header",
+}
 
 
 def add_arguments(parser: Parser) -> None:
@@ -111,8 +118,10 @@ def _text(decision: Decision, obstacle: str) -> str:
         return "\n".join(lines)
     where = f", to {', '.join(route.to)}" if route.to else ""
     lines.append(f"{decision.action.value}, by route {route.name}{where}")
-    if obstacle:
-        lines.append(f"it cannot be sealed ({obstacle}): {route.unsealable.value}")
+    if not obstacle:
+        lines.append("its pixels can be marked without loss")
+    elif decision.action is Action.SEAL:
+        lines.append(f"its pixels cannot be marked ({obstacle}): {INSTEAD[route.unsealable]}")
     else:
-        lines.append("its pixels can carry a seal")
+        lines.append(f"its pixels cannot be marked ({obstacle})")
     return "\n".join(lines)

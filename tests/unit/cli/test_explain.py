@@ -30,7 +30,7 @@ def test_every_rule_tried_is_shown_with_its_reason(nodectl, routed):
         '   mr: Modality is "CT", not "MR"\n'
         '-> default: source is "demo"\n'
         "seal, by route default, to pacs-main\n"
-        "its pixels can carry a seal\n"
+        "its pixels can be marked without loss\n"
     )
 
 
@@ -62,8 +62,9 @@ def test_what_cannot_be_sealed_is_said_with_what_the_route_does_then(nodectl, ro
     )
 
     assert ended.status == 0
-    assert "it cannot be sealed (" in ended.stdout
-    assert ended.stdout.endswith("): hold\n")
+    assert ended.stdout.endswith(
+        "its pixels cannot be marked (the object has no pixels): it is held until a person decides\n"
+    )
 
 
 def test_the_facts_of_the_association_may_be_given_one_by_one(nodectl, routed):
