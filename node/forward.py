@@ -249,6 +249,7 @@ class Forwarder:
         if digest.hexdigest() != delivery.blob:
             file.close()
             raise DamagedError("the object to send has changed")
+        file.seek(0)
         return file
 
     def _renew(self, claims: Sequence[DeliveryClaim]) -> None:

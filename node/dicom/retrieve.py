@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
@@ -39,12 +40,17 @@ if TYPE_CHECKING:
 GET = "1.2.840.10008.5.1.4.1.2.2.3"  # Study Root Query/Retrieve Information Model - GET
 MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 PENDING = frozenset({0xFF00, 0xFF01})
-# What an archive is asked for when the caller does not know better: images come
-# first; of the 170 classes, templates and rare RT classes do not fit into 127 contexts.
-CLASSES = sorted(
-    contexts.STORAGE_CLASSES,
-    key=lambda uid: ("Image" not in UID(uid).name, [int(part) for part in uid.split(".")]),
-)[: contexts.MAX_CONTEXTS - 1]
+# What an archive is asked for when the caller does not know better. Of the 170 classes
+# 127 fit beside the query: images come first, those with one of these words last.
+_RARE = re.compile("Waveform|Volumetric|Measurement|Radiation|Instruction|Protocol|Administration")
+
+
+def _rank(uid: str) -> tuple[bool, bool, list[int]]:
+    name = UID(uid).name
+    return "Image" not in name, bool(_RARE.search(name)), [int(part) for part in uid.split(".")]
+
+
+CLASSES = sorted(contexts.STORAGE_CLASSES, key=_rank)[: contexts.MAX_CONTEXTS - 1]
 
 
 class FetchError(UnreachableError):
