@@ -158,9 +158,23 @@ def logo_picture(record: Record) -> bytes:
 
 def picture(found: Examination) -> bytes:
     """Draw an examination: original, marked, difference, changed regions, as a PNG file."""
-    from node.mark.picture import panels
+    from node.mark.picture import Scene, draw
 
-    return panels(found)
+    assert found.pixels is not None
+    facts, carrier = found.pixels.facts, found.pixels.carrier
+    regions = found.verdict.regions
+    frame = regions[0].frame if regions else 0
+    span = slice(frame * facts.rows, (frame + 1) * facts.rows)
+    restored = found.extraction.samples if found.extraction else carrier.samples
+    return draw(
+        Scene(
+            original=restored[span],
+            found=carrier.samples[span],
+            regions=[region for region in regions if region.frame == frame],
+            title=found.verdict.kind.value + (f", frame {frame}" if facts.frames > 1 else ""),
+            inverted=facts.photometric == "MONOCHROME1",
+        )
+    )
 
 
 def inspect(data: bytes, codec: Codec) -> dict[str, Any]:

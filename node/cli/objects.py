@@ -73,7 +73,7 @@ def sources(args: argparse.Namespace, config: Config, out: Out) -> Iterator[list
             series=args.series,
             sop=args.sop,
         )
-        found = sorted(Named(path, Path(path.name)) for path in fetched)
+        found = [Named(path, Path(path.name)) for path in sorted(fetched)]
         if not found:
             out.complain(f"{args.destination} has no such object")
         yield found
