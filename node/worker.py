@@ -57,16 +57,18 @@ class Doorbell:
             finally:
                 os.close(descriptor)
 
-    def wait(self, seconds: float) -> None:
-        """Return when it rings, or after so many seconds."""
+    def wait(self, seconds: float) -> bool:
+        """Wait for a ring, at most so many seconds; return whether there was one."""
         if self._waiting < 0:
             with suppress(FileExistsError):
                 os.mkfifo(self._path, 0o600)
             # Open for writing, too: else the last ringer to leave would wake us for ever.
             self._waiting = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
-        if select.select([self._waiting], [], [], seconds)[0]:
-            with suppress(BlockingIOError):  # another waiter heard it first
+        rung = bool(select.select([self._waiting], [], [], seconds)[0])
+        if rung:
+            with suppress(BlockingIOError):  # another waiter took it; both were woken
                 os.read(self._waiting, 4096)
+        return rung
 
     def close(self) -> None:
         """Stop waiting."""
@@ -125,9 +127,7 @@ class Worker:
             return
         end = time.monotonic() + seconds
         while not self._stop.is_set() and (left := end - time.monotonic()) > 0:
-            began = time.monotonic()
-            self._bell.wait(min(left, POLL_SECONDS))
-            if time.monotonic() - began < min(left, POLL_SECONDS):
+            if self._bell.wait(min(left, POLL_SECONDS)):
                 return
 
 

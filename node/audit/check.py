@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.audit import line as lines
-from node.audit.checkpoint import Checkpoint, Verifier
+from node.audit.checkpoint import Checkpoint, Verifier, open_any
 from node.audit.tree import Tree, leaf_hash
 from node.errors import AuditError
 
@@ -122,21 +122,17 @@ class _Check:
         """Return the checkpoints to come, the last first."""
         found: list[Checkpoint] = []
         for note in notes(directory):
-            checkpoint = self._open_one(note, found[-1].size if found else 0)
-            if found and checkpoint.size < found[-1].size:
+            before = found[-1].size if found else 0
+            try:
+                checkpoint = open_any(note, self._verifiers)
+            except AuditError as error:
+                raise _BrokenError(before + 1, f"after it {error}") from error
+            if checkpoint.size < before:
                 raise _BrokenError(
                     checkpoint.size + 1, "a checkpoint is smaller than one before it"
                 )
             found.append(checkpoint)
         return found[::-1]
-
-    def _open_one(self, note: str, before: int) -> Checkpoint:
-        for verifier in self._verifiers:
-            try:
-                return verifier.open(note)
-            except AuditError:
-                continue
-        raise _BrokenError(before + 1, "the next checkpoint is not signed with the key")
 
     def _read(self, path: Path, checkpoints: list[Checkpoint]) -> None:
         with path.open("rb") as file:

@@ -14,6 +14,7 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -22,6 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from node.errors import AuditError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 ED25519 = b"\x01"  # C2SP signed-note: signature type
 PRIVATE = "PRIVATE+KEY+"
@@ -94,8 +98,11 @@ class Verifier:
         """
         text, _, marks = note.partition("\n\n")
         text += "\n"
+        *signatures, end = marks.split("\n")
+        if end or not all(line.startswith("\u2014 ") for line in signatures):
+            raise AuditError("a checkpoint has an unknown form")
         start = f"\u2014 {self.name} "
-        for line in marks.splitlines():
+        for line in signatures:
             if line.startswith(start) and self._signed(text, line.removeprefix(start)):
                 return _parse(text)
         raise AuditError("a checkpoint is not signed with the key")
@@ -107,6 +114,19 @@ class Verifier:
         except (ValueError, InvalidSignature):
             return False
         return base64.b64encode(raw).decode() == mark and raw.startswith(self._id)
+
+
+def open_any(note: str, verifiers: Iterable[Verifier]) -> Checkpoint:
+    """Return what a note says if one of several keys signed it.
+
+    :raises AuditError: none did.
+    """
+    for verifier in verifiers:
+        try:
+            return verifier.open(note)
+        except AuditError:
+            continue
+    raise AuditError("a checkpoint is not signed with the key")
 
 
 def generate(name: str) -> tuple[str, str]:

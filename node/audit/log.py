@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from node.audit import line as lines
 from node.audit.check import EVENTS_PER_CHECKPOINT, last_note
-from node.audit.checkpoint import Verifier
+from node.audit.checkpoint import Verifier, open_any
 from node.audit.tree import Tree, leaf_hash
 from node.errors import AuditError, ConfigError, SpoolFullError
 from node.failpoint import reach
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from node.audit.checkpoint import Checkpoint, Signer
@@ -49,6 +49,7 @@ class JsonLog:
     """An :class:`~node.audit.base.AuditSink` in one folder. One process may write it.
 
     :param signer: signs the checkpoints; without one there are none.
+    :param former: public keys of those who signed before.
     :param clock: seconds since the epoch, for the time of checkpoints.
     :raises ConfigError: another process writes this log.
     """
@@ -58,10 +59,12 @@ class JsonLog:
         directory: Path,
         *,
         signer: Signer | None = None,
+        former: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._directory = directory
         self._signer = signer
+        self._former = tuple(former)
         self._clock = clock
         self._waiting: list[bytes] = []
         self._known: dict[int, bytes] = {}
@@ -119,9 +122,14 @@ class JsonLog:
             self._sign(state)
 
     def close(self) -> None:
-        """Make all durable and let another process write the log."""
-        self.flush()
-        os.close(self._lock)
+        """Make all durable, sign it, and let another process write the log."""
+        state = self._state
+        try:
+            if state is not None and not state.torn:
+                self._store(state)
+                self._sign(state)
+        finally:
+            os.close(self._lock)
 
     # Writing --------------------------------------------------------------
 
@@ -239,7 +247,7 @@ class JsonLog:
         note = last_note(self._directory)
         if not note or self._signer is None:
             return None
-        return Verifier(self._signer.public_key).open(note)
+        return open_any(note, [Verifier(key) for key in (self._signer.public_key, *self._former)])
 
     def _remember(self, state: _State) -> None:
         """Keep what the next start needs, so that it need not read the whole log.

@@ -287,6 +287,9 @@ class Ledger(Protocol):
     def remake(self, entry: int, event: Event) -> None:
         """Seal a READY entry again, since the object to send is gone or damaged.
 
+        Where that is the original itself nothing can be made again: the entry
+        is PARKED, reason ``original_lost``.
+
         :raises KeyError: there is no such entry.
         :raises UsageError: it is not READY.
         """

@@ -164,16 +164,16 @@ class MemoryLedger(Tables):
 
     def hold(self, entry: int, reason: str, event: Event) -> None:
         """Stop an entry and its unsent deliveries as HELD until :meth:`requeue`."""
-        self._stop(entry, EntryState.HELD, reason, event)
+        self._end(entry, EntryState.HELD, reason, event)
 
     def park(self, entry: int, reason: str, event: Event) -> None:
         """Stop an entry as :meth:`hold` does, but PARKED."""
-        self._stop(entry, EntryState.PARKED, reason, event)
+        self._end(entry, EntryState.PARKED, reason, event)
 
     def discard(self, entry: int, reason: str, event: Event) -> None:
         """Mark an entry DISCARDED; its blobs become garbage after retention."""
         with self._lock:
-            self._stop(entry, EntryState.DISCARDED, reason, event)
+            self._end(entry, EntryState.DISCARDED, reason, event)
             found = self._entries[entry]
             found.ended_at = self._now()
             for delivery in self._of(found, *states.UNSENT):
@@ -185,6 +185,10 @@ class MemoryLedger(Tables):
         with self._lock:
             found = self._entries[entry]
             states.refuse_unready(entry, found.state)
+            if found.sealed == found.instance.blob:
+                self._stop(found, EntryState.PARKED, states.LOST)
+                self.record(event)
+                return
             self._halt(found)
             self._unseal(found)
             found.restart(self._now())
@@ -314,14 +318,17 @@ class MemoryLedger(Tables):
             delivery.end(delivery.reason)
             delivery.state = DeliveryState.WAITING
 
-    def _stop(self, number: int, state: EntryState, reason: str, event: Event) -> None:
+    def _end(self, number: int, state: EntryState, reason: str, event: Event) -> None:
         with self._lock:
             entry = self._entries[number]
             states.refuse_ended(number, entry.state)
-            entry.end(reason)
-            entry.state = state
-            self._halt(entry)
+            self._stop(entry, state, reason)
             self.record(event)
+
+    def _stop(self, entry: EntryItem, state: EntryState, reason: str) -> None:
+        entry.end(reason)
+        entry.state = state
+        self._halt(entry)
 
     def _unseal(self, entry: EntryItem) -> None:
         if entry.sealed:

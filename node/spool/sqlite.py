@@ -209,21 +209,26 @@ class SqliteLedger(Reading):
 
     def hold(self, entry: int, reason: str, event: Event) -> None:
         """Stop an entry and its unsent deliveries as HELD until :meth:`requeue`."""
-        self._stop(entry, EntryState.HELD, reason, event)
+        self._end(entry, EntryState.HELD, reason, event)
 
     def park(self, entry: int, reason: str, event: Event) -> None:
         """Stop an entry as :meth:`hold` does, but PARKED."""
-        self._stop(entry, EntryState.PARKED, reason, event)
+        self._end(entry, EntryState.PARKED, reason, event)
 
     def discard(self, entry: int, reason: str, event: Event) -> None:
         """Mark an entry DISCARDED; its blobs become garbage after retention."""
-        self._stop(entry, EntryState.DISCARDED, reason, event)
+        self._end(entry, EntryState.DISCARDED, reason, event)
 
     def remake(self, entry: int, event: Event) -> None:
         """Seal a READY entry again, since the object to send is gone or damaged."""
 
         def change(db: apsw.Connection) -> None:
-            states.refuse_unready(entry, self._entry(db, entry).state)
+            found = self._entry(db, entry)
+            states.refuse_unready(entry, found.state)
+            if found.sealed == found.instance.blob:
+                self._stop(db, entry, EntryState.PARKED, states.LOST)
+                self._add(db, event)
+                return
             self._reset(db, entry, EntryState.RECEIVED)
             self._do.rows(db, "unseal_entry", {"entry": entry})
             self._do.rows(db, "stop_deliveries", {"entry": entry})
@@ -332,18 +337,19 @@ class SqliteLedger(Reading):
     def _finish(self, db: apsw.Connection, entry: int) -> None:
         self._do.count(db, "finish_entry", {"entry": entry, "now": self._now()})
 
-    def _stop(self, entry: int, state: EntryState, reason: str, event: Event) -> None:
+    def _end(self, entry: int, state: EntryState, reason: str, event: Event) -> None:
         def change(db: apsw.Connection) -> None:
             states.refuse_ended(entry, self._entry(db, entry).state)
-            ended = state in states.ENDED
-            values = {"entry": entry, "state": state.value, "reason": reason}
-            self._do.count(db, "stop_entry", {**values, "ended_at": self._now() if ended else None})
-            self._do.count(
-                db, "discard_deliveries" if ended else "stop_deliveries", {"entry": entry}
-            )
+            self._stop(db, entry, state, reason)
             self._add(db, event)
 
         self._commit.run(change)
+
+    def _stop(self, db: apsw.Connection, entry: int, state: EntryState, reason: str) -> None:
+        ended = state in states.ENDED
+        values = {"entry": entry, "state": state.value, "reason": reason}
+        self._do.count(db, "stop_entry", {**values, "ended_at": self._now() if ended else None})
+        self._do.count(db, "discard_deliveries" if ended else "stop_deliveries", {"entry": entry})
 
     def _reset(self, db: apsw.Connection, entry: int, state: EntryState) -> None:
         values = {"entry": entry, "state": state.value, "now": self._now()}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HORIZON_SECONDS = 3600.0  # no delay and no lease reaches further ahead
 ENDED = (EntryState.DONE, EntryState.DISCARDED)
 WORKED = (Action.SEAL, Action.RELAY)  # the actions that a worker carries out
+LOST = "original_lost"  # the reason where nothing can be sealed again
 UNSENT = (DeliveryState.WAITING, DeliveryState.PENDING, DeliveryState.PARKED)
 
 

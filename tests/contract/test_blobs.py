@@ -53,6 +53,15 @@ def test_what_is_written_through_the_descriptor_counts_too(blobs):
     assert blobs.read(NAME) == DATA
 
 
+def test_what_was_written_can_be_looked_at_before_the_commit(blobs):
+    with blobs.put() as incoming:
+        incoming.write(DATA)
+        with incoming.mapped() as data:
+            assert data[:] == DATA
+        assert incoming.commit() == NAME
+    assert blobs.read(NAME) == DATA
+
+
 def test_an_empty_blob_is_a_blob(blobs):
     assert store(blobs, b"") == hashlib.sha256().hexdigest()
 

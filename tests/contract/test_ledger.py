@@ -577,6 +577,15 @@ def test_a_lost_copy_is_sealed_again(ledger):
     assert state_of(ledger, number)[0] is EntryState.DONE
 
 
+def test_a_lost_original_cannot_be_made_again(ledger):
+    number = sealed_entry(ledger, rule=decision(action=Action.RELAY), sealed=BLOB)
+    ledger.remake(number, event("remade"))
+    entry, [delivery] = ledger.get(number)
+    assert (entry.state, entry.reason) == (EntryState.PARKED, "original_lost")
+    assert delivery.state is DeliveryState.WAITING
+    assert names(ledger)[-1] == "remade"
+
+
 def test_only_what_is_ready_can_be_sealed_again(ledger):
     number = accept(ledger)
     with pytest.raises(UsageError):

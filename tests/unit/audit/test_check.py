@@ -97,19 +97,17 @@ def test_another_key_opens_no_checkpoint(log):
         verify(log, "nonsense")
 
 
-def test_checkpoints_of_a_key_that_was_replaced_are_good(copy):
+def test_a_log_goes_on_under_a_new_key_that_knows_the_former(copy):
     private, public = generate("test")
-    sink = JsonLog(copy)
+    sink = JsonLog(copy, signer=Signer(private))
+    with pytest.raises(AuditError):
+        sink.append(EVENTS + 1, START * 2, Event("later"))
+    sink.close()
+    sink = JsonLog(copy, signer=Signer(private), former=[PUBLIC])
     sink.append(EVENTS + 1, START * 2, Event("later"))
     sink.close()
-    sink._signer = Signer(private)
-    tree_log = JsonLog(copy)
-    tree_log._state = tree_log._resume()
-    tree_log._signer = Signer(private)
-    tree_log._signed = EVENTS
-    tree_log.flush()
-    tree_log.close()
-    assert verify(copy, PUBLIC).problem
+    assert verify(copy, PUBLIC).first_bad == EVENTS + 1
+    assert verify(copy, public).first_bad == 1
     assert verify(copy, PUBLIC, public).signed == EVENTS + 1
 
 
