@@ -194,13 +194,20 @@ class StorageScu:
         wire.send_all(command.pdus(context_id, request, max_pdu, command=True), _MORE)
         offset = dataset_offset(file)
         end = file.seek(0, io.SEEK_END)
-        room = max_pdu - 6 if max_pdu else self._limits.max_pdu - 6
+        # PS3.5 A.5: a deflated data set of odd length goes with a NUL behind it
+        pad = bytes((end - offset) % 2 if item.transfer_syntax_uid == contexts.DEFLATED else 0)
+        room = (max_pdu or self._limits.max_pdu) - 6 & ~1  # PS3.8 E.1: fragments are even
         while offset < end:
-            count = min(room, end - offset)
+            count = min(room, end - offset)  # an odd rest is shorter than the even room
             last = offset + count == end
-            header = command.p_data_header(context_id, count, command=False, last=last)
-            wire.send_all(header, _MORE)
+            tail = pad if last else b""
+            length = count + len(tail)
+            wire.send_all(
+                command.p_data_header(context_id, length, command=False, last=last), _MORE
+            )
             wire.send_file(file, offset, count)
+            if tail:
+                wire.send_all(tail)
             offset += count
             alive()
 
