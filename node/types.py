@@ -101,7 +101,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What arrived, as the network and the header say it. Never changes.
+    """What arrived, as network and header say it. Never changes.
 
     :param blob: SHA-256 (hex) of the Part 10 file that the spool keeps.
     :param size: its length in bytes.
@@ -265,11 +265,7 @@ Outcome = Delivered | Deferred | Refused
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a seal is bound to: it opens only inside this object.
-
-    The additional authenticated data of payload v1; computed from the object
-    at hand on both sides, never stored.
-    """
+    """What a seal is bound to; computed from the object on both sides, never stored."""
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -296,14 +292,12 @@ class Record:
     """What is sealed into an object: the patient, the proof and the way back.
 
     :param attributes: identifying and study attributes as received.
-    :param pixels_sha256: of the original Pixel Data value field (native), or
-        of the decoded words, little endian (encapsulated).
-    :param object_sha256: of the original data set without the Pixel Data
-        value field, inflated if it was deflated.
+    :param pixels_sha256: of the original words, little endian; of the value
+        field as it stands where only the header is sealed.
+    :param object_sha256: of the original header (``dicom.headers``).
     :param undo: how to turn the marked header back; opaque but for ``dicom``.
-    :param logo: the hospital's logo, packed by ``mark.logo``; may be empty.
-    :param file: preamble and file meta information of a sealed *file*,
-        empty for what came over the network.
+    :param logo: packed by ``mark.logo``; may be empty.
+    :param file: preamble and meta information of a sealed *file*, else empty.
     :param robust: how to take the robust layer out again; empty without one.
     """
 
@@ -369,16 +363,12 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How far a marked image is from its original.
-
-    PSNR in dB against the range that BitsStored allows and against the
-    image's own; infinite for identical images.
-    """
+    """How far a marked image is from its original; PSNR in dB against two ranges."""
 
     max_change: int
     changed: int
-    psnr_stored: float
-    psnr_data: float
+    psnr_stored: float  #: against the range that BitsStored allows
+    psnr_data: float  #: against the image's own range
 
 
 class VerdictKind(Enum):

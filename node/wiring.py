@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from node import retry
 from node.errors import ProofError
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from node.reap import Reaper
     from node.receive import StorageReceiver
     from node.spool.base import BlobStore, Ledger
-    from node.types import Delivery, Destination, Outcome, Record, Route
-    from node.verify import Examination, Examiner
+    from node.types import Delivery, Destination, Outcome, Route
+    from node.verify import Examiner
     from node.worker import Doorbell
 
 AUDIT_KEY = "audit.key"
@@ -137,79 +137,6 @@ def logo(path: str) -> bytes:
     from node.mark.logo import pack
 
     return pack(Path(path).read_bytes()) if path else b""
-
-
-# What verbs ask of single objects ------------------------------------------
-
-
-def readable(record: Record) -> list[tuple[str, str]]:
-    """Return the sealed attributes as keyword and text."""
-    from node.dicom import identity
-
-    return list(identity.readable(record.attributes))
-
-
-def logo_picture(record: Record) -> bytes:
-    """Return the sealed logo as a PNG file."""
-    from node.mark.logo import unpack
-
-    return unpack(record.logo)
-
-
-def picture(found: Examination) -> bytes:
-    """Draw an examination: original, marked, difference, changed regions, as a PNG file."""
-    from node.mark.picture import Scene, draw
-
-    assert found.pixels is not None
-    facts, carrier = found.pixels.facts, found.pixels.carrier
-    regions = found.verdict.regions
-    frame = regions[0].frame if regions else 0
-    span = slice(frame * facts.rows, (frame + 1) * facts.rows)
-    restored = found.extraction.samples if found.extraction else carrier.samples
-    return draw(
-        Scene(
-            original=restored[span],
-            found=carrier.samples[span],
-            regions=[region for region in regions if region.frame == frame],
-            title=found.verdict.kind.value + (f", frame {frame}" if facts.frames > 1 else ""),
-            inverted=facts.photometric == "MONOCHROME1",
-        )
-    )
-
-
-def inspect(data: bytes, codec: Codec) -> dict[str, Any]:
-    """Return what an object is and could carry; nothing about the patient.
-
-    :raises UnreadableError: it is no DICOM object.
-    """
-    from node.dicom import marked, pixels, reader
-    from node.errors import UnsealableError
-
-    obj = reader.read(data)
-    hint = (
-        (marked.private_value(obj, marked.KEY_HINT) or b"").strip(b" \0").decode("ascii", "replace")
-    )
-    facts: dict[str, Any] = {
-        "sop_class": obj.text("SOPClassUID"),
-        "transfer_syntax": obj.transfer_syntax_uid,
-        "modality": obj.text("Modality"),
-        "sealed": marked.is_marked(obj),
-        "key_id": hint,
-        "carrier": "",
-        "capacity": 0,
-        "reason": "",
-    }
-    if facts["sealed"]:
-        in_header = marked.private_value(obj, marked.SEALED_RECORD) is not None
-        facts["carrier"] = "header" if in_header else "pixels"
-    try:
-        loaded = pixels.load(obj, codec)
-        facts["pixels"] = f"{loaded.facts.frames}x{loaded.facts.rows}x{loaded.facts.columns}"
-        facts["bits_stored"] = loaded.facts.bits_stored
-        facts["capacity"] = embedder().capacity(loaded.carrier)
-    except UnsealableError as error:
-        facts["reason"] = f"{error} ({error.code})"
-    return facts
 
 
 # The network -----------------------------------------------------------------

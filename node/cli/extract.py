@@ -41,6 +41,8 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Print each record."""
     from node import wiring
+    from node.dicom import identity
+    from node.mark import logo
 
     config = configured(args)
     score = Score()
@@ -58,11 +60,11 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 score.count(EXIT[found.verdict.kind])
                 out.answer(facts, f"{file.path}: {found.verdict.kind.value}: no record can be read")
                 continue
-            attributes = dict(wiring.readable(found.record))
+            attributes = dict(identity.readable(found.record.attributes))
             lines = [f"  {keyword}: {value}" for keyword, value in attributes.items()]
             if logos and found.record.logo:
                 place = logos.place(file, "" if len(files) == 1 else ".png")
-                place.write_bytes(wiring.logo_picture(found.record))
+                place.write_bytes(logo.unpack(found.record.logo))
                 facts["logo"] = place
             facts |= {
                 "result": "extracted",

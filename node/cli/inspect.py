@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from node.cli.objects import Score, named
-from node.errors import UnreadableError
+from node.errors import UnreadableError, UnsealableError
 
 if TYPE_CHECKING:
     import argparse
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
+    from node.dicom.pixels import Codec
 
 NAME = "inspect"
 HELP = "show what an object is, whether it is sealed, and how much it could carry"
@@ -44,9 +45,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     with wiring.codec() as codec, out.progress(len(files), "inspecting") as step:
         for file in files:
             try:
-                facts: dict[str, Any] = {"file": file.path} | wiring.inspect(
-                    file.path.read_bytes(), codec
-                )
+                facts = {"file": file.path} | inspected(file.path.read_bytes(), codec)
             except UnreadableError as error:
                 score.count(error.exit_code)
                 facts = {"file": file.path, "result": "unreadable", "reason": str(error)}
@@ -55,3 +54,37 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 out.answer({}, "")
             step()
     return score.status
+
+
+def inspected(data: bytes, codec: Codec) -> dict[str, Any]:
+    """Return what an object is and could carry; nothing about the patient.
+
+    :raises UnreadableError: it is no DICOM object.
+    """
+    from node.dicom import marked, pixels, reader
+    from node.wiring import embedder
+
+    obj = reader.read(data)
+    hint = (marked.private_value(obj, marked.KEY_HINT) or b"").strip(b" \0")
+    in_header = marked.private_value(obj, marked.SEALED_RECORD) is not None
+    sealed = marked.is_marked(obj)
+    facts: dict[str, Any] = {
+        "sop_class": obj.text("SOPClassUID"),
+        "transfer_syntax": obj.transfer_syntax_uid,
+        "modality": obj.text("Modality"),
+        "sealed": sealed,
+        "carrier": ("header" if in_header else "pixels") if sealed else "",
+        "key_id": hint.decode("ascii", "replace"),
+        "capacity": 0,
+        "reason": "",
+    }
+    try:
+        loaded = pixels.load(obj, codec)
+    except UnsealableError as error:
+        return facts | {"reason": f"{error} ({error.code})"}
+    shape = loaded.facts
+    return facts | {
+        "pixels": f"{shape.frames}x{shape.rows}x{shape.columns}",
+        "bits_stored": shape.bits_stored,
+        "capacity": embedder().capacity(loaded.carrier),
+    }

@@ -26,7 +26,7 @@ image are the original, changed ones are as found.
 EXAMPLES
   nodectl --config /etc/sealnode restore sealed.dcm -o original.dcm
   nodectl --config /etc/sealnode restore sealed/ -o originals/
-  nodectl --config /etc/sealnode restore --from pacs-main --study 1.2.840.1 -o out/
+  nodectl --config /etc/sealnode restore --from pacs-main --study 1.2.3 -o out/
 
 EXIT STATUS
   0   every original was written; else as nodectl verify

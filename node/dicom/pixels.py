@@ -8,6 +8,7 @@ same words.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 
 PHOTOMETRIC, PLANAR = 0x00280004, 0x00280006
+
+_WINDOW = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
 
 
 class Codec(Protocol):
@@ -143,6 +146,17 @@ class Pixels:
         value = self.codec.encode(self.words, facts, obj.transfer_syntax_uid)
         return Stored(value, obj.transfer_syntax_uid)
 
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """The lowest and highest stored sample of the first VOI window (PS3.3 C.11.2.1.2)."""
+        values = [_number(self.obj, keyword) for keyword in _WINDOW]
+        center, width, slope, intercept = values
+        if center is None or width is None or width < 1:
+            return None
+        scale, offset = slope or 1.0, intercept or 0.0
+        ends = [(center + side * width / 2 - offset) / scale for side in (-1, 1)]
+        return min(ends), max(ends)
+
     def binding(self) -> Binding:
         """Return what a seal in these pixels is bound to."""
         facts = self.facts
@@ -215,6 +229,15 @@ def _native(obj: DicomObject, facts: Facts, words: Words) -> DicomObject:
     dataset = b"".join((before, pixel_head(obj, EXPLICIT_LE, len(value)), value, after))
     file = with_syntax(obj.file, EXPLICIT_LE) if obj.file else b""
     return replace(read_dataset(dataset, EXPLICIT_LE), file=file)
+
+
+def _number(obj: DicomObject, keyword: str) -> float | None:
+    """The first value of a decimal string, None if there is none that can be read."""
+    try:
+        number = float(obj.text(keyword))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def field_sha256(obj: DicomObject) -> bytes:

@@ -31,6 +31,8 @@ class Scene:
     :param original: the frame without the mark, as far as it could be restored.
     :param found: the frame as it was found.
     :param regions: of this frame; what is not as it was sealed.
+    :param window: lowest and highest sample that a viewer would tell apart, or
+        None to choose by the samples.
     :param inverted: whether low values are bright (MONOCHROME1).
     """
 
@@ -38,12 +40,13 @@ class Scene:
     found: NDArray[np.int32]
     regions: Sequence[Region]
     title: str
+    window: tuple[float, float] | None = None
     inverted: bool = False
 
 
 def draw(scene: Scene) -> bytes:
     """Return a PNG file: four panels side by side, with captions."""
-    low, high = _window(scene.original)
+    low, high = scene.window or _window(scene.original)
     original = _grey(scene.original, low, high, inverted=scene.inverted)
     found = _grey(scene.found, low, high, inverted=scene.inverted)
     change = np.abs(scene.found - scene.original)
