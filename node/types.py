@@ -49,11 +49,7 @@ class Unsealable(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end of an association.
-
-    :param source: the name of the ``[source.*]`` table that admitted it, or
-        ``""`` before admission.
-    """
+    """Who is at the other end; ``source`` names the table that admitted it, ``""`` before."""
 
     calling_aet: str
     called_aet: str
