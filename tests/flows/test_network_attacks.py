@@ -1,7 +1,4 @@
-"""What strangers throw at the port: each attack ends within its bounds and harms nobody else.
-
-The numbers of the tests are those of the list of attacks in docs/network.md.
-"""
+"""What strangers throw at the port: each attack ends within its bounds and harms nobody else."""
 
 from __future__ import annotations
 
