@@ -161,16 +161,21 @@ def _decode_jpegls(stream: bytes, _request: dict[str, Any]) -> Array:
 
 def _encode_jpegls(frame: Array, request: dict[str, Any]) -> bytes:
     rows, columns, samples = frame.shape
-    return bytes(
-        jpeg_ls.encode_buffer(
-            _masked(frame, request).tobytes(),
-            rows,
-            columns,
-            samples,
-            request["precision"],
-            interleave_mode=2 if samples > 1 else 0,  # T.87 C.2.3: colour by pixel
-        )
-    )
+    if request["precision"] < request["bits"]:
+        try:  # this encoder writes as many bits as are stored
+            return bytes(
+                jpeg_ls.encode_buffer(
+                    _masked(frame, request).tobytes(),
+                    rows,
+                    columns,
+                    samples,
+                    request["precision"],
+                    interleave_mode=2 if samples > 1 else 0,  # T.87 C.2.3: colour by pixel
+                )
+            )
+        except RuntimeError:  # and has no buffer for a stream longer than the words
+            request["precision"] = request["bits"]
+    return bytes(imagecodecs.jpegls_encode(_squeezed(frame)))
 
 
 def _decode_jpeg2000(stream: bytes, _request: dict[str, Any]) -> Array:
@@ -231,7 +236,7 @@ def _encode_rle(frame: Array, request: dict[str, Any]) -> bytes:
     segments = []
     for sample in range(frame.shape[2]):
         for byte in reversed(range(width)):
-            plane = np.ascontiguousarray(bytes_of[:, :, sample, byte])
+            plane = bytes_of[:, :, sample, byte].copy()
             segment = bytes(imagecodecs.packbits_encode(plane, axis=-1))
             segments.append(segment + b"\0" * (len(segment) % 2))
     offsets = [_RLE_HEADER.size]

@@ -133,7 +133,8 @@ class Decoder:
         if not self.can_encode(facts, transfer_syntax_uid):
             raise UnsealableError("the transfer syntax cannot be written", code="no_encoder")
         syntax = SYNTAXES[transfer_syntax_uid]
-        plain = facts.bits_stored > 1 and is_plain(words, facts)
+        # RLE carries whole words; so must the others if more than the samples is in them.
+        plain = syntax.codec != "rle" and facts.bits_stored > 1 and is_plain(words, facts)
         claims = Claims(
             rows=facts.rows,
             columns=facts.columns,

@@ -90,11 +90,16 @@ def parse_header(header: bytes) -> DicomObject:
     found = walk(elements, encoding, 0, start)
     if start < len(elements):
         vr = elements[start + 4 : start + 6].decode("ascii", "replace") if encoding.explicit else ""
-        stop = rest if syntax in NATIVE_SYNTAXES else cut
+        stop = cut if is_undefined(elements[start:cut]) else rest
         found += (Element(PIXEL_DATA, vr, start, cut, stop, rest), *walk(elements, encoding, rest))
     return DicomObject(
         elements, 0, b"", syntax, encoding, found, {element.tag: element for element in found}
     )
+
+
+def is_undefined(head: bytes) -> bool:
+    """Whether the bytes that announce a value say that its length is undefined."""
+    return head.endswith(b"\xff\xff\xff\xff")
 
 
 def fill(header: bytes, pixels: bytes) -> bytes:

@@ -20,6 +20,7 @@ from node.dicom.headers import (
     OFFSET_TABLES,
     assemble,
     fill,
+    is_undefined,
     pack_header,
     parse_header,
     pixel_head,
@@ -211,7 +212,7 @@ def undress(obj: DicomObject, undo_data: bytes, original: DicomObject | None = N
     pixel = obj.index.get(PIXEL_DATA)
     if not head or pixel is None:
         return pack_header(syntax, before, b"", b"", after)
-    if syntax not in NATIVE_SYNTAXES:
+    if is_undefined(head):
         inside = header(SEQUENCE_END, "", 0, obj.encoding)
     elif pixel.undefined:
         inside = b""

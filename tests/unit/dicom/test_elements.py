@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import pydicom
 import pytest
@@ -50,9 +51,9 @@ def test_elements_lie_where_pydicom_finds_them(name):
     syntax = expected.file_meta.TransferSyntaxUID
     encoding = {ImplicitVRLittleEndian: IMPLICIT, ExplicitVRBigEndian: BE}.get(syntax, LE)
     found = walk(data, encoding, leading(data, 2, 132)[-1].end)
-    assert [e.tag for e in found] == [int(tag) for tag in expected.keys()]
+    assert [e.tag for e in found] == [int(element.tag) for element in expected]
     assert found[-1].end == len(data)
-    assert all(a.end == b.start for a, b in zip(found, found[1:], strict=False))
+    assert all(a.end == b.start for a, b in pairwise(found))
     for element in found:
         raw = expected.get_item(element.tag)
         if isinstance(raw, pydicom.dataelem.RawDataElement) and not element.undefined:

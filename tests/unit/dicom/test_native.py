@@ -125,11 +125,14 @@ def test_bytes_in_big_endian_words_are_turned_round():
 
 
 def code_of(data: bytes) -> str:
-    obj = read(data)
     with pytest.raises(UnsealableError) as caught:
-        facts = facts_of(obj)
-        read_words(obj.data, obj.index[PIXEL_DATA], facts, obj.encoding.order)
+        words_of(read(data))
     return caught.value.code
+
+
+def words_of(obj):
+    facts = facts_of(obj)
+    return read_words(obj.data, obj.index[PIXEL_DATA], facts, obj.encoding.order)
 
 
 GREY = np.zeros((1, 4, 4, 1), np.uint16)
