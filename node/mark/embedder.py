@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from node.errors import DoesNotFitError, UnmarkedError
@@ -215,6 +216,10 @@ def _conclude(field: Field, found: _Found) -> Extraction:
 
 
 def _kernel(name: str) -> Kernel:
-    if name in {"numpy", "auto"}:
+    if name == "numpy" or (name == "auto" and find_spec("numba") is None):
         return NumpyKernel()
+    if name in {"numba", "auto"}:
+        from node.mark.fast import NumbaKernel  # noqa: PLC0415 - an extra that may be absent
+
+        return NumbaKernel()
     raise ValueError(f"no kernel is called {name!r}")

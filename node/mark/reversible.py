@@ -228,24 +228,23 @@ def _calm(
 
 
 def _tables(patch: Patch, spots: Spots) -> list[NDArray[np.int64]]:
-    """For each predictor, count the samples that could carry by class and error size.
+    """For each predictor, count samples by class and error size.
 
-    Sizes above REACH are counted together.
+    Counts only the first two quarter grids, which stand for the others, and
+    only samples that are not at the brink of their bounds. Sizes above REACH
+    are counted together.
     """
     clear = _clear(patch, spots)
-    usable = _usable(patch, spots)
+    inside = (patch.low + 2 <= clear) & (clear <= patch.high - 2) & _usable(patch, spots)
     tables = []
     for predictor in range(PREDICTORS):
         table = np.zeros((len(FLOORS), REACH + 2), dtype=np.int64)
-        for grid in GRIDS:
+        for grid in GRIDS[:2]:
             part = (slice(grid[0], None, 2), slice(grid[1], None, 2))
             guess, classes = _calm(clear, grid, predictor)
-            up = clear[part] >= guess
-            room = np.where(up, patch.high[part] - clear[part], clear[part] - patch.low[part])
-            here = usable[part] & (room >= 2)  # noqa: PLR2004 - as a carrier of amplitude 1
             error = clear[part] - guess
-            size = np.minimum(np.where(up, error, -1 - error), REACH + 1)
-            np.add.at(table, (classes[here], size[here]), 1)
+            size = np.minimum(np.where(error >= 0, error, -1 - error), REACH + 1)
+            np.add.at(table, (classes[inside[part]], size[inside[part]]), 1)
         tables.append(table)
     return tables
 

@@ -1,7 +1,8 @@
 """Which settings carry a message with the least harm. Not part of the format.
 
-The estimate counts on the unmarked tile; embedding disturbs the counts a
-little, so the best few settings are offered.
+The estimate counts half of the samples of the unmarked tile; embedding
+disturbs the counts a little. So it asks for more than is needed, and offers
+several settings.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def most(tables: Sequence[Table], amplitude: int) -> int:
         for step, _ in GRADES
         if step <= amplitude
     )
-    return fullest - fullest // 16
+    return 2 * fullest - fullest // 8
 
 
 def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[int]:
@@ -62,6 +63,11 @@ def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[int]:
     cheap = sorted(ranked)[:TRIES]
     roomy = sorted(ranked, key=lambda choice: choice[1:])[: TRIES // 2]
     return [header for _, _, header in cheap + roomy]
+
+
+def carriers_for(need: int, rate: tuple[int, int]) -> int:
+    """Return how many of the counted carriers make sure of ``need`` bits."""
+    return -(-(need + need // 8) * rate[1] // (2 * rate[0]))
 
 
 def _curves(table: Table, step: int) -> NDArray[np.int64]:
@@ -88,7 +94,7 @@ def _curves(table: Table, step: int) -> NDArray[np.int64]:
 def _costs(curves: NDArray[np.int64], need: int, mode: int) -> list[tuple[int, int, int]]:
     """Return (cost, spare carriers, index of slope and offset) wherever the carriers suffice."""
     code = MODES[mode]
-    carriers = -(-need * code.rate[1] // code.rate[0])
+    carriers = carriers_for(need, code.rate)
     cost = SCALE * curves[1] + SCALE * code.moves[0] // code.moves[1] * curves[2]
     enough = np.flatnonzero(curves[0][:, -1] >= carriers)
     last = (curves[0][enough] < carriers).sum(axis=1)

@@ -1,0 +1,370 @@
+"""The reference kernel, compiled by numba: the same samples, much sooner.
+
+Each function mirrors one of :mod:`node.mark.reversible`, which says what is meant.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from node.mark.compiled import (
+    BINS,
+    BIT_TREE,
+    BITS,
+    CLASSES,
+    CODES,
+    CORNERS,
+    LENGTHS,
+    STEPS,
+    SYMBOL_TREE,
+    SYMBOLS,
+    Desk,
+    Ground,
+    class_of,
+    compiled,
+    furnish,
+    load,
+    mirror,
+    predict,
+    sense,
+    store,
+)
+from node.mark.fastsearch import Census, blank, cheapest, count, rank, total
+from node.mark.reversible import GRIDS
+from node.mark.settings import HEADER_BITS, LEAD_BITS, SIZE_BITS, TAG_BYTES, size_bits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from node.mark.tiles import Field
+
+    Array = NDArray[Any]
+
+ESCAPE = len(LENGTHS)
+LAST = len(GRIDS) - 1
+
+
+class Task(NamedTuple):
+    """What to hide.
+
+    :param plan: rows of tile and header to try first.
+    :param messages: their bits, room for those that the header replaces in front.
+    """
+
+    plan: Array
+    messages: Array
+    amplitude: int
+
+
+class NumbaKernel:
+    """The compiled kernel. Its first use in an environment compiles it: some seconds."""
+
+    name = "numba"
+
+    def rooms(self, field: Field, amplitude: int) -> list[int]:
+        """Return about how many bytes fit in each tile, tags included."""
+        rooms: list[int] = _rooms(*furnish(field), blank(), amplitude).tolist()
+        return rooms
+
+    def choose(self, field: Field, size: int, amplitude: int) -> list[int]:
+        """Return for each tile the header that should carry a shard at least harm, or -1."""
+        need = HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
+        headers: list[int] = _choose(*furnish(field), blank(), need, amplitude).tolist()
+        return headers
+
+    def hide(
+        self, field: Field, data: Mapping[int, bytes], headers: Sequence[int], amplitude: int
+    ) -> tuple[NDArray[np.int32], set[int]]:
+        """Return the marked samples, and the tiles in which their data does not fit."""
+        which = np.array(list(data), dtype=np.int64)
+        size = len(next(iter(data.values())))
+        payload = np.frombuffer(b"".join(data.values()), dtype=np.uint8).reshape(-1, size)
+        lead = np.array([0] * HEADER_BITS + size_bits(size - TAG_BYTES), dtype=np.uint8)
+        messages = np.concatenate(
+            [np.broadcast_to(lead, (len(which), len(lead))), np.unpackbits(payload, axis=1)], axis=1
+        )
+        marked = field.samples.copy()
+        plan = np.stack([which, np.array(headers)[which]], axis=1)
+        full = _hide(*furnish(field), blank(), Task(plan, messages, amplitude), marked)
+        return marked, set(which[full].tolist())
+
+    def reveal(self, field: Field) -> tuple[NDArray[np.int32], dict[int, bytes]]:
+        """Return the samples before, and what each tile seems to carry; proves nothing."""
+        samples = field.samples.copy()
+        stream, starts = _reveal(*furnish(field), samples)
+        packed, cuts = stream.tobytes(), starts.tolist()
+        return samples, {
+            index: packed[start:end]
+            for index, (start, end) in enumerate(pairwise(cuts))
+            if end > start
+        }
+
+
+@compiled
+def _rooms(ground: Ground, desk: Desk, census: Census, amplitude: int) -> Array:
+    rooms = np.zeros(len(ground.tiles), np.int64)
+    for index in range(len(ground.tiles)):
+        if load(ground, desk, index):
+            count(desk, ground.tiles[index, 2], ground.tiles[index, 3], census)
+            rooms[index] = max(0, total(census, amplitude) - LEAD_BITS) // 8
+    return rooms
+
+
+@compiled
+def _choose(ground: Ground, desk: Desk, census: Census, need: int, amplitude: int) -> Array:
+    headers = np.full(len(ground.tiles), -1)
+    for index in range(len(ground.tiles)):
+        if load(ground, desk, index):
+            count(desk, ground.tiles[index, 2], ground.tiles[index, 3], census)
+            headers[index] = cheapest(census, need, amplitude)
+    return headers
+
+
+@compiled
+def _hide(ground: Ground, desk: Desk, census: Census, task: Task, marked: Array) -> Array:
+    """Write the marked tiles into ``marked``; return which messages found no room."""
+    full = np.zeros(len(task.plan), np.bool_)
+    for row in range(len(task.plan)):
+        index, header = task.plan[row]
+        bits = task.messages[row]
+        if not load(ground, desk, index):
+            full[row] = True
+            continue
+        top, left, rows, columns = ground.tiles[index]
+        for k in range(HEADER_BITS):
+            i, j = divmod(desk.spots[k], columns)
+            bits[k] = ground.samples[top + i, left + j] & 1
+        if not _write(ground, desk, index, header, bits):
+            load(ground, desk, index)
+            count(desk, rows, columns, census)
+            header = -1
+            for other in rank(census, len(bits), task.amplitude):
+                if other >= 0:
+                    load(ground, desk, index)
+                    if _write(ground, desk, index, other, bits):
+                        header = other
+                        break
+        if header < 0:
+            full[row] = True
+            continue
+        for k in range(HEADER_BITS):
+            i, j = divmod(desk.spots[k], columns)
+            desk.around[(i + 1) * (columns + 2) + j + 1] |= header >> (HEADER_BITS - 1 - k) & 1
+        store(ground, desk, index, marked)
+    return full
+
+
+@compiled
+def _reveal(ground: Ground, desk: Desk, restored: Array) -> tuple[Array, Array]:
+    """Restore each tile in ``restored``; return all data and where each tile's begins and ends."""
+    bits = np.empty(3 * desk.usable.size, np.uint8)
+    stream = np.empty(ground.samples.size // 2, np.uint8)
+    starts = np.zeros(len(ground.tiles) + 1, np.int64)
+    for index in range(len(ground.tiles)):
+        start = starts[index]
+        starts[index + 1] = start
+        if not load(ground, desk, index):
+            continue
+        top, left, _, columns = ground.tiles[index]
+        header = 0
+        for k in range(HEADER_BITS):
+            i, j = divmod(desk.spots[k], columns)
+            header = header << 1 | ground.samples[top + i, left + j] & 1
+        need = _undo(ground, desk, index, header, bits)
+        if need == 0:
+            continue
+        for k in range(HEADER_BITS):
+            i, j = divmod(desk.spots[k], columns)
+            desk.around[(i + 1) * (columns + 2) + j + 1] |= bits[k]
+        store(ground, desk, index, restored)
+        lead = LEAD_BITS if _number(bits, HEADER_BITS, SIZE_BITS) == ESCAPE else LEAD_BITS - 16
+        length = (need - lead) // 8
+        for byte in range(length):
+            stream[start + byte] = _number(bits, lead + 8 * byte, 8)
+        starts[index + 1] = start + length
+    return stream, starts
+
+
+@compiled
+def _layer(ground: Ground, desk: Desk, index: int, grid: int, header: int) -> int:
+    """Find the samples of a quarter grid that carry or give way, and their order."""
+    top, left, rows, columns = ground.tiles[index]
+    around = desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2)
+    bins, margin = BINS[header >> 4], 3 * STEPS[header >> 1 & 7] - 1
+    places = np.zeros(CLASSES + 1, np.int64)
+    number = 0
+    first = CORNERS[grid, 1]
+    for i in range(CORNERS[grid, 0], rows, 2):
+        row, mask = around[i + 1], desk.usable[i]
+        low = ground.low[top + i if len(ground.low) > 1 else 0]
+        high = ground.high[top + i if len(ground.high) > 1 else 0]
+        width = sense(around[i], row, around[i + 2], first, desk)
+        for k in range(width):
+            which = class_of(desk.unrest[k])
+            j = first + 2 * k
+            error = row[j + 1] - predict(desk.nearest[k], desk.diagonal[k], header & 1)
+            size = (error if error >= 0 else -1 - error) - bins[which]
+            if size < 0 or not mask[j]:
+                continue
+            if error >= 0:
+                room = np.int64(high[left + j if len(high) > 1 else 0]) - row[j + 1]
+            else:
+                room = np.int64(row[j + 1]) - low[left + j if len(low) > 1 else 0]
+            if room + size >= margin:
+                desk.place[number] = (i + 1) * (columns + 2) + j + 1
+                desk.side[number] = 1 if error >= 0 else -1
+                desk.size[number] = size
+                desk.room[number] = room
+                desk.classes[number] = which
+                places[which + 1] += 1
+                number += 1
+    for which in range(CLASSES):
+        places[which + 1] += places[which]
+    for k in range(number):
+        which = desk.classes[k]
+        desk.order[places[which]] = k
+        places[which] += 1
+    return number
+
+
+@compiled
+def _quota(need: int, grid: int) -> int:
+    last = max(LEAD_BITS, need - need * 3 // 4)
+    if grid == LAST:
+        return last
+    return (need - last) * (grid + 1) // LAST - (need - last) * grid // LAST
+
+
+@compiled
+def _flags(desk: Desk, number: int, step: int) -> Array:
+    """Return the flag of every sample that could be mistaken, in order."""
+    flags = np.empty(number, np.uint8)
+    unclear = 0
+    for k in desk.order[:number]:
+        size, room = desk.size[k], desk.room[k]
+        if size >= step and room < 2 * step and (room >= step or size >= 2 * step):
+            flags[unclear] = room < step
+            unclear += 1
+    return flags[:unclear]
+
+
+@compiled
+def _write(ground: Ground, desk: Desk, index: int, header: int, bits: Array) -> bool:
+    """Move the samples; say whether every quarter grid had carriers enough."""
+    step, code = STEPS[header >> 1 & 7], CODES[header >> 1 & 7]
+    rows, columns = ground.tiles[index, 2], ground.tiles[index, 3]
+    end = len(bits)
+    for grid in range(LAST + 1):
+        number = _layer(ground, desk, index, grid, header)
+        flags = _flags(desk, number, step)
+        quota = _quota(len(bits), grid)
+        start = end - quota
+        used, seen, word, given, length = 0, 0, 0, 0, 0
+        ended = False
+        for k in desk.order[:number]:
+            size, room = desk.size[k], desk.room[k]
+            if size >= step:
+                seen += room < 2 * step and (room >= step or size >= 2 * step)
+                move = step if room >= step else 0
+            else:
+                if given == length:
+                    word = 0
+                    while word >= 0:
+                        bit = 0
+                        if used < quota:
+                            bit = bits[start + used]
+                        elif used - quota < len(flags):
+                            bit = flags[used - quota]
+                        used += 1
+                        word = BIT_TREE[code, word, bit]
+                    length, given = SYMBOLS[code, -1 - word, 0], 0
+                given += 1
+                move = size + SYMBOLS[code, -1 - word, given]
+                ended = given == length and used >= quota + seen
+            desk.around[desk.place[k]] += desk.side[k] * move
+            if ended:
+                break
+        if not ended:
+            return False
+        end = start
+        mirror(desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2))
+    return True
+
+
+@compiled
+def _undo(ground: Ground, desk: Desk, index: int, header: int, bits: Array) -> int:
+    """Move the samples back and set ``bits``; return their number, or 0 if there are too few."""
+    step = STEPS[header >> 1 & 7]
+    rows, columns = ground.tiles[index, 2], ground.tiles[index, 3]
+    need, start = 0, 0
+    for grid in range(LAST, -1, -1):
+        number = _layer(ground, desk, index, grid, header)
+        quota = _quota(need, grid) if need else 0
+        stop = _read(desk, desk.order[:number], header, quota, bits[start:])
+        if stop == 0:
+            return 0
+        need = need or _length(bits)
+        start += _quota(need, grid)
+        flag = start
+        for k in desk.order[:stop]:
+            if desk.size[k] < 2 * step:
+                move = (desk.size[k] + 1) >> 1
+            elif desk.room[k] >= step:
+                move = step
+            else:
+                move = 0 if bits[flag] else step
+                flag += 1
+            desk.around[desk.place[k]] -= desk.side[k] * move
+        mirror(desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2))
+    return need
+
+
+@compiled
+def _read(desk: Desk, order: Array, header: int, quota: int, bits: Array) -> int:
+    """Read a layer's bits and flags; return how many samples it visits, or 0: too few.
+
+    :param quota: the layer's bits without flags, or 0 if they tell it themselves.
+    """
+    step, code = STEPS[header >> 1 & 7], CODES[header >> 1 & 7]
+    used, seen, node = 0, 0, 0
+    for stop in range(len(order)):
+        k = order[stop]
+        if desk.size[k] >= 2 * step:
+            seen += desk.room[k] < step
+            continue
+        node = SYMBOL_TREE[code, node, desk.size[k] & 1]
+        if node >= 0:
+            continue
+        for place in range(BITS[code, -1 - node, 0]):
+            if used == len(bits):
+                return 0
+            bits[used] = BITS[code, -1 - node, place + 1]
+            used += 1
+        node = 0
+        if quota == 0 and used >= LEAD_BITS:
+            quota = _quota(_length(bits), LAST)
+        if quota and used >= quota + seen:
+            return stop + 1
+    return 0
+
+
+@compiled
+def _number(bits: Array, start: int, width: int) -> int:
+    number = 0
+    for k in range(start, start + width):
+        number = number << 1 | int(bits[k])
+    return number
+
+
+@compiled
+def _length(bits: Array) -> int:
+    """Return the length of the message that begins with ``bits``, in bits."""
+    code = _number(bits, HEADER_BITS, SIZE_BITS)
+    if code < ESCAPE:
+        return HEADER_BITS + SIZE_BITS + 8 * (TAG_BYTES + int(LENGTHS[code]))
+    return LEAD_BITS + 8 * (TAG_BYTES + _number(bits, HEADER_BITS + SIZE_BITS, LEAD_BITS - 17))
