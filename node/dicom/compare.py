@@ -14,6 +14,7 @@ from pydicom.datadict import keyword_for_tag
 from node.dicom.elements import Encoding, items, walk
 from node.dicom.headers import OFFSET_TABLES
 from node.dicom.reader import PIXEL_DATA, implicit_vr
+from node.dicom.recode import MAX_DEPTH, WORD_SIZES, turned
 from node.errors import UnreadableError
 
 if TYPE_CHECKING:
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from node.dicom.reader import DicomObject
 
 TRAILING_PADDING = 0xFFFCFFFC
-MAX_DEPTH = 64  # of nested sequences that are looked into
-WORD_SIZES = {
-    **dict.fromkeys(("US", "SS", "OW", "AT"), 2),
-    **dict.fromkeys(("UL", "SL", "FL", "OF", "OL"), 4),
-    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
-}  # bytes that the byte order turns round
 _BINARY = frozenset(WORD_SIZES) | {"OB", "UN"}
 _UNTOLD = frozenset({"", "UN"})
 _NOT_COMPARED = frozenset({PIXEL_DATA, TRAILING_PADDING, *OFFSET_TABLES})
@@ -117,11 +112,8 @@ def _leaf(data: Buffer, element: Element, encoding: Encoding, vr: str) -> bytes:
     value = data[element.value : element.stop]
     if vr not in _BINARY:
         return value.rstrip(b" \0")
-    size = WORD_SIZES.get(vr, 1)
     # UN is little endian whatever the syntax says (PS3.5 6.2.2 note 2).
-    if encoding.order == ">" and size > 1 and element.vr != "UN" and len(value) % size == 0:
-        return b"".join(value[at : at + size][::-1] for at in range(0, len(value), size))
-    return value
+    return turned(value, vr) if encoding.order == ">" and element.vr != "UN" else value
 
 
 def _name(tag: int) -> str:

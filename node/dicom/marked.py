@@ -34,8 +34,9 @@ from node.dicom.reader import (
     with_syntax,
     write_part10,
 )
+from node.dicom.recode import recode
 from node.dicom.undo import Undo, Was, pack, unpack
-from node.errors import UnreadableError, UnsealableError
+from node.errors import UnsealableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -191,16 +192,18 @@ def undo(obj: DicomObject, changes: Changes, *, header_copy: bool) -> bytes:
 def undress(obj: DicomObject, undo_data: bytes, original: DicomObject | None = None) -> bytes:
     """Return the header (see :mod:`node.dicom.headers`) that a marked object had before.
 
+    If the object is now written in another encoding, so is the header: the
+    same elements, not the same bytes.
+
     :param original: what the header copy says, if there is one; needed only
         where the undo data refer to it.
-    :raises UnreadableError: the undo data are damaged (code ``undo``), or the
-        object is now written in another encoding (code ``encoding``).
-    :raises UnsealableError: its elements are not in order (code ``order``).
+    :raises UnreadableError: the undo data are damaged (code ``undo``).
+    :raises UnsealableError: the elements are not in order (code ``order``).
     """
     before_marking = unpack(undo_data)
     syntax, head = before_marking.transfer_syntax_uid, before_marking.head
-    if encoding_of(syntax) is not obj.encoding:
-        raise UnreadableError("the data set was encoded anew", code="encoding")
+    encoding = encoding_of(syntax)
+    anew = encoding is not obj.encoding
     changes: dict[int, bytes | None] = dict.fromkeys((*OFFSET_TABLES, *_own_tags(obj)))
     for tag, was in before_marking.elements.items():
         element = original.index.get(tag) if original and was is Was.IN_COPY else None
@@ -208,8 +211,14 @@ def undress(obj: DicomObject, undo_data: bytes, original: DicomObject | None = N
             changes[tag] = original.data[element.start : element.end]
         else:
             changes[tag] = None if isinstance(was, Was) else was
+        raw = changes[tag]
+        if anew and raw is not None:
+            changes[tag] = recode(raw, encoding, obj.encoding)
     before, after = assemble(obj, changes)
     pixel = obj.index.get(PIXEL_DATA)
+    if anew and pixel is not None:
+        syntax = obj.transfer_syntax_uid
+        head = obj.data[pixel.start : pixel.value]
     if not head or pixel is None:
         return pack_header(syntax, before, b"", b"", after)
     if is_undefined(head):
