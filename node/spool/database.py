@@ -32,9 +32,13 @@ class Statements:
 
     def rows(self, db: apsw.Connection, name: str, values: Mapping[str, Any]) -> list[Row]:
         """Run a statement and return its rows as dictionaries."""
-        cursor = db.cursor()
-        cursor.row_trace = _named
-        return list(cursor.execute(self._text[name], values))
+        cursor = db.execute(self._text[name], values)
+        found: list[Row] = []
+        names: list[str] = []
+        for row in cursor:
+            names = names or [column[0] for column in cursor.get_description()]
+            found.append(dict(zip(names, row, strict=True)))
+        return found
 
     def count(self, db: apsw.Connection, name: str, values: Mapping[str, Any]) -> int:
         """Run a change and return how many rows it touched."""
@@ -48,11 +52,6 @@ class Statements:
         """
         if self.count(db, name, values) == 0:
             raise StaleClaimError("the lease ran out before the work was done")
-
-
-def _named(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
-    names = [column[0] for column in cursor.get_description()]
-    return dict(zip(names, row, strict=True))
 
 
 def open_writer(path: Path) -> apsw.Connection:
