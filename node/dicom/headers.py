@@ -102,13 +102,21 @@ def is_undefined(head: bytes) -> bool:
     return head.endswith(b"\xff\xff\xff\xff")
 
 
-def fill(header: bytes, pixels: bytes) -> bytes:
+def fill(header: bytes, pixels: bytes, tables: bytes = b"") -> bytes:
     """Return the data set of a header with its pixels back in.
 
+    :param tables: the raw elements of the Extended Offset Table, if the pixels
+        are the very stream that it describes.
     :raises UnreadableError: the bytes are no header.
     """
-    _, _, cut, _, elements = _unpack(header)
-    return elements[:cut] + pixels + elements[cut:]
+    _, start, cut, _, elements = _unpack(header)
+    return elements[:start] + tables + elements[start:cut] + pixels + elements[cut:]
+
+
+def offset_tables(obj: DicomObject) -> bytes:
+    """Return the raw elements of the Extended Offset Table; ``b""`` without one."""
+    found = [obj.index[tag] for tag in OFFSET_TABLES if tag in obj.index]
+    return b"".join(bytes(obj.data[element.start : element.end]) for element in found)
 
 
 def header_copy(obj: DicomObject) -> bytes | None:

@@ -21,6 +21,7 @@ from node.dicom.headers import (
     assemble,
     fill,
     is_undefined,
+    offset_tables,
     pack_header,
     parse_header,
     pixel_head,
@@ -251,7 +252,7 @@ def refill(original: bytes, found: DicomObject, file: bytes = b"") -> bytes:
     if PIXEL_DATA in found.index:
         start, stop = pixel_span(found)
         value = found.data[start:stop]
-    return _file(parse_header(original), fill(original, value), file)
+    return _file(parse_header(original), fill(original, value, offset_tables(found)), file)
 
 
 def is_marked(obj: DicomObject) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from node.dicom.elements import element_bytes
-from node.dicom.headers import OFFSET_TABLES, assemble, pixel_head
+from node.dicom.headers import OFFSET_TABLES, assemble, offset_tables, pixel_head
 from node.dicom.native import (
     MONOCHROME,
     bounds_of,
@@ -243,11 +243,14 @@ def _number(obj: DicomObject, keyword: str) -> float | None:
 def field_sha256(obj: DicomObject) -> bytes:
     """Return the digest of the Pixel Data value field as it stands, of nothing without one.
 
-    For objects that are sealed in the header alone.
+    For objects that are sealed in the header alone. An Extended Offset Table
+    belongs to the stream that it describes.
     """
+    digest = hashlib.sha256(offset_tables(obj))
     element = obj.index.get(PIXEL_DATA)
-    value = memoryview(obj.data)[element.value : element.stop] if element else b""
-    return hashlib.sha256(value).digest()
+    if element is not None:
+        digest.update(memoryview(obj.data)[element.value : element.stop])
+    return digest.digest()
 
 
 def _out_of_bounds(samples: NDArray[np.int32], carrier: Carrier) -> bool:
