@@ -1,14 +1,14 @@
 """Storage SCU: sends Part 10 files over a kept-open association, byte for byte.
 
-pynetdicom negotiates; the data set goes from the file to the socket by
-``sendfile``, so that neither memory nor time depends on a decoder. A C-STORE
-that was not answered is unknown, not failed: it is sent again.
+pynetdicom negotiates; the data set goes from the mapped file to the socket,
+many fragments to a system call, and no decoder sees it. A C-STORE that was not
+answered is unknown, not failed: it is sent again.
 """
 
 from __future__ import annotations
 
 import io
-import socket
+import mmap
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from node.types import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from node.dicom.elements import Buffer
     from node.dicom.requestor import Requestor
     from node.dicom.upper import Synchronous
     from node.types import Outcome
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
     Transcode = Callable[[bytes, str], bytes]
 
 META = 0x0002
-META_ROOM = 16384  # bytes in which the file meta information must end
+BATCH = 512 << 10  # bytes handed to the kernel at once
 CONVERTIBLE = frozenset({*contexts.NATIVE_LE, contexts.EXPLICIT_BE, contexts.DEFLATED})
-_MORE = getattr(socket, "MSG_MORE", 0)
 _DICM = 132  # PS3.10 7.1: preamble and prefix
 
 
@@ -107,12 +107,11 @@ class StorageScu:
         fitted = self._fit(item)
         if isinstance(fitted, Refused):
             return fitted
-        context_id, file = fitted
+        context_id, data = fitted
         self._message_id = self._message_id % 0xFFFF + 1
         answered = False
         try:
-            with file:
-                self._transmit(assoc, context_id, item, file, alive)
+            self._transmit(assoc, context_id, item, data, alive)
             response = self._response(assoc)
             answered = True
         except LostError as error:
@@ -163,11 +162,11 @@ class StorageScu:
         self._used = time.monotonic()
         return assoc
 
-    def _fit(self, item: Outgoing) -> tuple[int, BinaryIO] | Refused:
+    def _fit(self, item: Outgoing) -> tuple[int, Buffer] | Refused:
         """Choose a context for an object, and convert the object if it must be."""
         context_id = self._accepted.get(item.pair)
         if context_id is not None:
-            return context_id, item.open()
+            return context_id, _contents(item)
         syntaxes = [syntax for cls, syntax in self._accepted if cls == item.sop_class_uid]
         if not syntaxes:
             return _no_class()
@@ -175,15 +174,14 @@ class StorageScu:
         if self._transcode is None or target is None or item.transfer_syntax_uid not in CONVERTIBLE:
             return Refused("transfer syntax not accepted")
         with item.open() as file:
-            converted = self._transcode(file.read(), target)
-        return self._accepted[item.sop_class_uid, target], io.BytesIO(converted)
+            return self._accepted[item.sop_class_uid, target], self._transcode(file.read(), target)
 
     def _transmit(
         self,
         assoc: Synchronous,
         context_id: int,
         item: Outgoing,
-        file: BinaryIO,
+        data: Buffer,
         alive: Callable[[], None],
     ) -> None:
         wire = assoc.upper.wire
@@ -191,25 +189,23 @@ class StorageScu:
         request = command.c_store_rq(
             self._message_id, item.sop_class_uid, item.sop_instance_uid, item.priority
         )
-        wire.send_all(command.pdus(context_id, request, max_pdu, command=True), _MORE)
-        offset = dataset_offset(file)
-        end = file.seek(0, io.SEEK_END)
-        # PS3.5 A.5: a deflated data set of odd length goes with a NUL behind it
-        pad = bytes((end - offset) % 2 if item.transfer_syntax_uid == contexts.DEFLATED else 0)
+        parts: list[bytes | memoryview] = [command.pdus(context_id, request, max_pdu, command=True)]
         room = (max_pdu or self._limits.max_pdu) - 6 & ~1  # PS3.8 E.1: fragments are even
-        while offset < end:
-            count = min(room, end - offset)  # an odd rest is shorter than the even room
-            last = offset + count == end
-            tail = pad if last else b""
-            length = count + len(tail)
-            wire.send_all(
-                command.p_data_header(context_id, length, command=False, last=last), _MORE
-            )
-            wire.send_file(file, offset, count)
-            if tail:
-                wire.send_all(tail)
-            offset += count
-            alive()
+        batch = max(1, BATCH // room)
+        starts = range(dataset_offset(data), len(data), room)
+        view = memoryview(data)
+        for number, start in enumerate(starts):
+            last = start == starts[-1]
+            piece = view[start : start + room]
+            # PS3.5 A.5: a deflated data set of odd length goes with a NUL behind it
+            pad = bytes(len(piece) % 2 if item.transfer_syntax_uid == contexts.DEFLATED else 0)
+            length = len(piece) + len(pad)
+            header = command.p_data_header(context_id, length, command=False, last=last)
+            parts += [header, piece, pad]
+            if last or number % batch == batch - 1:
+                wire.send_parts(parts)
+                parts = []
+                alive()
 
     def _response(self, assoc: Synchronous) -> Outcome:
         seconds = assoc.dimse_timeout or self._limits.idle
@@ -250,13 +246,21 @@ def echo(requestor: Requestor) -> Outcome:
     return status.outcome(answer.Status)
 
 
-def dataset_offset(file: BinaryIO) -> int:
+def dataset_offset(data: Buffer) -> int:
     """Return where the data set of a Part 10 file begins (PS3.10 7.1).
 
     :raises UnreadableError: its meta information is malformed.
     """
-    file.seek(0)
-    return leading(file.read(META_ROOM), META, _DICM)[-1].end
+    return leading(data, META, _DICM)[-1].end
+
+
+def _contents(item: Outgoing) -> Buffer:
+    """Return a file's bytes, mapped where there is a file beneath."""
+    with item.open() as file:
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except io.UnsupportedOperation:
+            return file.read()
 
 
 def _no_class() -> Refused:

@@ -7,20 +7,21 @@ wait is a ``poll`` with a deadline on the monotonic clock.
 
 from __future__ import annotations
 
-import io
 import math
-import os
 import select
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, BinaryIO
+from collections import deque
+from typing import TYPE_CHECKING
 
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
 from node.errors import UnreachableError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pynetdicom.association import Association
 
     from node.dicom.limits import Limits
@@ -212,10 +213,9 @@ class Wire(AssociationSocket):
             self.error = error
             self.event_queue.put("Evt17")
 
-    def send_all(self, data: bytes | memoryview, flags: int = 0) -> None:
+    def send_all(self, data: bytes | memoryview) -> None:
         """Send all of ``data``.
 
-        :param flags: of ``send(2)``, such as MSG_MORE; not used under TLS.
         :raises LostError: closed, or the peer takes nothing.
         """
         rest = memoryview(data)
@@ -223,7 +223,7 @@ class Wire(AssociationSocket):
             if self.socket is None:
                 raise LostError("the connection is closed", code="closed")
             try:
-                sent = self.socket.send(rest, flags if self._plain else 0)
+                sent = self.socket.send(rest)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 self._wait(self._writable, time.monotonic() + self.limits.send, "slow")
             except ssl.SSLWantReadError:
@@ -233,30 +233,29 @@ class Wire(AssociationSocket):
             else:
                 rest = rest[sent:]
 
-    def send_file(self, file: BinaryIO, offset: int, count: int) -> None:
-        """Send a part of a file, by the kernel alone where that is possible.
+    def send_parts(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Send parts in order, by one call to the kernel where that is possible.
 
         :raises LostError: closed, or the peer takes nothing.
         """
-        source = _descriptor(file) if self._plain else -1
-        if source < 0:
-            file.seek(offset)
-            self.send_all(file.read(count))
+        if not self._plain:
+            self.send_all(b"".join(parts))
             return
-        end = offset + count
-        while offset < end:
+        rest = deque(parts)
+        while rest:
             if self.socket is None:
                 raise LostError("the connection is closed", code="closed")
             try:
-                sent = os.sendfile(self.socket.fileno(), source, offset, end - offset)
+                sent = self.socket.sendmsg(rest)
             except BlockingIOError:
                 self._wait(self._writable, time.monotonic() + self.limits.send, "slow")
                 continue
             except OSError as error:
                 raise LostError("the connection broke", code="closed") from error
-            if sent == 0:
-                raise LostError("the file is shorter than it was", code="file")
-            offset += sent
+            while rest and sent >= len(rest[0]):
+                sent -= len(rest.popleft())
+            if sent:
+                rest[0] = memoryview(rest[0])[sent:]
 
     def abort(self, reason: int) -> None:
         """Send an A-ABORT of the provider (PS3.8 Table 9-26), as far as the peer takes it."""
@@ -282,14 +281,6 @@ class Wire(AssociationSocket):
             except (OSError, LostError):
                 pass  # it is being closed anyway
         self.close()
-
-
-def _descriptor(file: BinaryIO) -> int:
-    """Return a file's descriptor, or -1 if it is none of the system's."""
-    try:
-        return file.fileno()
-    except io.UnsupportedOperation:
-        return -1
 
 
 def handshake(

@@ -402,5 +402,4 @@ def test_a_tls_server_of_another_name_is_not_talked_to(tmp_path, scu):
 @given(st.binary(max_size=300), st.booleans())
 def test_the_data_set_begins_where_the_meta_information_ends(data, with_title):
     header = part10_header(CT, "1.2.3", EXPLICIT_LE, "CT1" if with_title else "")
-    file = io.BytesIO(header + b"\x08\0\x16\0UI\4\0001.2\0" + data)
-    assert dataset_offset(file) == len(header)
+    assert dataset_offset(header + b"\x08\0\x16\0UI\4\0001.2\0" + data) == len(header)
