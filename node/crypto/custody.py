@@ -22,6 +22,7 @@ from node.crypto import capsule as capsules
 from node.crypto import keyfile, keyring, lock, recipient
 from node.crypto.keyring import DirectoryKeys, Epoch
 from node.crypto.seal import KEY_BYTES, EpochKey, EpochSealer, KeyringOpener
+from node.crypto.shares import signer
 from node.errors import ConfigError, DamagedError, UsageError
 from node.types import Binding
 
@@ -94,6 +95,9 @@ def create(
         secret, public = audit_key_pair(log, random(KEY_BYTES))
         keyfile.write(partial / keyring.AUDIT, secret, keyfile.SECRET)
         keyfile.write(partial / keyring.AUDIT_PUBLIC, public, keyfile.PUBLIC)
+        secret, public = signer.render_files(random(KEY_BYTES), now)
+        keyfile.write(partial / keyring.SHARE, secret, keyfile.SECRET)
+        keyfile.write(partial / keyring.SHARE_PUBLIC, public, keyfile.PUBLIC)
         keyfile.write(partial / keyring.EPOCH, epoch.render(), keyfile.SECRET)
         partial.rename(directory)
         keyfile.sync_directory(directory.parent)

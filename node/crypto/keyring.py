@@ -16,6 +16,7 @@ from node.crypto.document import Document, Stanza, format_time, parse, parse_tim
 from node.crypto.pseudonym import Pseudonymizer
 from node.crypto.recipient import Identity, Recipient, parse_identity, parse_recipient
 from node.crypto.seal import KEY_BYTES, EpochKey, EpochSealer, KeyringOpener
+from node.crypto.shares import signer
 from node.errors import ConfigError, DamagedError, UnreadableError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ PSEUDONYM = "pseudonym.key"
 MAPPING = "mapping.key"
 AUDIT = "audit.key"
 AUDIT_PUBLIC = "audit.pub"
+SHARE = "share.key"
+SHARE_PUBLIC = "share.pub"
 CAPSULES = "epochs"
 RECIPIENTS = "recipients"
 
@@ -174,6 +177,20 @@ class DirectoryKeys:
         :raises ConfigError: there is no usable key.
         """
         return self._secret(AUDIT, lambda data: data.decode("ascii", errors="replace").strip())
+
+    def share_signer(self) -> signer.Signer:
+        """Return what signs the shares that this site makes.
+
+        :raises ConfigError: there is no usable key.
+        """
+        return self._secret(SHARE, signer.parse_secret)
+
+    def share_public(self) -> bytes:
+        """Return the 32 bytes of the public key that shares of this site are checked with.
+
+        :raises ConfigError: there is no usable key.
+        """
+        return _parsed(self.directory / SHARE_PUBLIC, keyfile.PUBLIC, signer.parse_public)
 
     def capsules(self) -> tuple[Capsule, ...]:
         """Return all capsules, the newest first.

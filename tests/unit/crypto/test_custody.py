@@ -50,6 +50,8 @@ def test_a_new_directory_has_the_published_files_and_modes(keys):
         "mapping.key": 0o400,
         "audit.key": 0o400,
         "audit.pub": 0o444,
+        "share.key": 0o400,
+        "share.pub": 0o444,
         "pseudonym.key": 0o440,
         f"epochs/{keys.sealer().key_id.hex()}.capsule": 0o444,
         "recipients/site.pub": 0o444,
