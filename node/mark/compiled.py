@@ -29,27 +29,13 @@ def compiled(function: F) -> F:
 
 
 CLASSES = len(FLOORS)
-CALM = 1 << 12
+CALM = 1 << 14
 """Unrest below this finds its class in a table."""
 
 CLASS = (np.searchsorted(FLOORS, np.arange(CALM), side="right") - 1).astype(np.uint8)
 EDGES = FLOORS.copy()
-RESTS = 1 << 30
-"""Stands for the error size of a class that carries nothing."""
-
-BINS = np.array(
-    [
-        [
-            size if (size := (int(floor) * slope >> 8) + offset) <= REACH else RESTS
-            for floor in FLOORS
-        ]
-        for slope in SLOPES
-        for offset in OFFSETS
-    ],
-    dtype=np.int32,
-)
-"""For every slope and offset, then every class: the error size that carries, or RESTS."""
-
+STEEPNESS = np.array(SLOPES)
+STARTS = np.array(OFFSETS)
 STEPS = np.array([step for step, _ in GRADES])
 CODES = np.array([mode for _, mode in GRADES])
 LENGTHS = np.array(SIZES)
@@ -108,8 +94,8 @@ class Desk(NamedTuple):
     :param usable: which samples may move, the header's left out: 1, or 2 if
         they are not at the brink of their bounds.
     :param spots: where the header stands: positions in the tile.
-    :param nearest: sums around every second sample of a row; so are
-        ``diagonal`` and ``unrest``.
+    :param unrest: of every second sample of a row; so are ``plain``,
+        ``sharp`` and ``excess``.
     :param order: the candidates of a layer in the order of visiting.
     :param place: where in ``around`` (flat) each candidate stands;
         ``side``, ``size`` and ``room`` as in :class:`reversible.Layer`.
@@ -118,9 +104,10 @@ class Desk(NamedTuple):
     around: Array
     usable: Array
     spots: Array
-    nearest: Array
-    diagonal: Array
     unrest: Array
+    plain: Array
+    sharp: Array
+    excess: Array
     order: Array
     classes: Array
     place: Array
@@ -141,9 +128,10 @@ def furnish(field: Field) -> tuple[Ground, Desk]:
         around=np.empty((rows + 2) * (columns + 2), wide),
         usable=np.empty((rows, columns), np.uint8),
         spots=np.empty(HEADER_BITS, np.int64),
-        nearest=np.empty(columns, wide),
-        diagonal=np.empty(columns, wide),
         unrest=np.empty(columns, wide),
+        plain=np.empty(columns, wide),
+        sharp=np.empty(columns, wide),
+        excess=np.empty(columns, wide),
         order=np.empty(layer, np.int64),
         classes=np.empty(layer, np.int64),
         place=np.empty(layer, np.int64),
@@ -217,26 +205,51 @@ def mirror(around: Array) -> None:
 
 @compiled
 def sense(above: Array, row: Array, below: Array, first: int, desk: Desk) -> int:
-    """Sum up around every second sample of a row; return how many there are.
+    """Find unrest and error sizes of every second sample of a row; return how many there are.
 
-    Sets the sums of the four nearest and the four diagonal neighbours, and the unrest.
+    Sets ``unrest``, and ``plain`` and ``sharp``: the error sizes by either
+    predictor, negated less one where the error is negative. Written for the
+    compiler, which makes vector code of it.
     """
     fit = desk.unrest.dtype.type
-    nearest, diagonal, unrest = desk.nearest, desk.diagonal, desk.unrest
+    unrest, plain, sharp = desk.unrest, desk.plain, desk.sharp
     number = (len(row) - 1 - first) // 2
     for k in range(number):
         j = first + 2 * k
         nw, n, ne = above[j], above[j + 1], above[j + 2]
-        w, e = row[j], row[j + 2]
+        w, value, e = row[j], row[j + 1], row[j + 2]
         sw, s, se = below[j], below[j + 1], below[j + 2]
-        up, down = fit(nw + ne), fit(sw + se)
-        nearest[k] = fit(fit(n + s) + fit(w + e))
-        diagonal[k] = fit(up + down)
+        up, down, near = fit(nw + ne), fit(sw + se), fit(fit(n + s) + fit(w + e))
         unrest[k] = fit(
             fit(abs(fit(up - fit(n + n))) + abs(fit(down - fit(s + s))))
             + fit(abs(fit(fit(nw + sw) - fit(w + w))) + abs(fit(fit(ne + se) - fit(e + e))))
         )
+        plain[k] = fit(value - fit(fit(near + fit(2)) >> fit(2)))
+        sharp[k] = fit(value - fit(fit(fit(near + near) - fit(up + down) + fit(2)) >> fit(2)))
     return number
+
+
+@compiled
+def weigh(errors: Array, desk: Desk, number: int, header: int) -> None:
+    """Set ``excess``: how much larger each error is than the least one that carries.
+
+    Negative where the sample neither carries nor gives way. The class is not
+    looked up: its floor is the unrest with all but its first three bits cleared.
+    """
+    fit = desk.unrest.dtype.type
+    unrest, excess = desk.unrest, desk.excess
+    slope, offset = fit(STEEPNESS[header >> 6]), fit(STARTS[header >> 4 & 3])
+    for k in range(number):
+        # Beyond this unrest every class rests, unless all carry alike.
+        calm = min(unrest[k], fit(CALM - 1))
+        smear = fit(calm | fit(calm >> fit(1)))
+        smear = fit(smear | fit(smear >> fit(2)))
+        smear = fit(smear | fit(smear >> fit(4)))
+        smear = fit(smear | fit(smear >> fit(8)))
+        cleared = fit(max(fit(fit(smear + fit(1)) >> fit(3)), fit(1)) - fit(1))
+        least = fit(fit(fit(fit(calm & fit(~cleared)) * slope) >> fit(8)) + offset)
+        size = fit(errors[k] ^ fit(errors[k] >> fit(31)))
+        excess[k] = fit(size - least) if least <= fit(REACH) else fit(-1)
 
 
 @compiled
@@ -245,11 +258,3 @@ def class_of(unrest: int) -> int:
     if unrest < CALM:
         return int(CLASS[unrest])
     return int(np.searchsorted(EDGES, unrest, side="right")) - 1
-
-
-@compiled
-def predict(nearest: int, diagonal: int, predictor: int) -> int:
-    """Return the prediction."""
-    if predictor:
-        return (2 * nearest - diagonal + 2) >> 2
-    return (nearest + 2) >> 2

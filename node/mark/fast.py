@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from node.mark.compiled import (
-    BINS,
     BIT_TREE,
     BITS,
     CLASSES,
@@ -28,9 +27,9 @@ from node.mark.compiled import (
     furnish,
     load,
     mirror,
-    predict,
     sense,
     store,
+    weigh,
 )
 from node.mark.fastsearch import Census, blank, cheapest, count, rank, total
 from node.mark.reversible import GRIDS
@@ -195,7 +194,8 @@ def _layer(ground: Ground, desk: Desk, index: int, grid: int, header: int) -> in
     """Find the samples of a quarter grid that carry or give way, and their order."""
     top, left, rows, columns = ground.tiles[index]
     around = desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2)
-    bins, margin = BINS[header >> 4], 3 * STEPS[header >> 1 & 7] - 1
+    margin = 3 * STEPS[header >> 1 & 7] - 1
+    errors = desk.sharp if header & 1 else desk.plain
     places = np.zeros(CLASSES + 1, np.int64)
     number = 0
     first = CORNERS[grid, 1]
@@ -204,24 +204,24 @@ def _layer(ground: Ground, desk: Desk, index: int, grid: int, header: int) -> in
         low = ground.low[top + i if len(ground.low) > 1 else 0]
         high = ground.high[top + i if len(ground.high) > 1 else 0]
         width = sense(around[i], row, around[i + 2], first, desk)
+        weigh(errors, desk, width, header)
         for k in range(width):
-            which = class_of(desk.unrest[k])
-            j = first + 2 * k
-            error = row[j + 1] - predict(desk.nearest[k], desk.diagonal[k], header & 1)
-            size = (error if error >= 0 else -1 - error) - bins[which]
-            if size < 0 or not mask[j]:
+            if desk.excess[k] < 0:
                 continue
-            if error >= 0:
+            j = first + 2 * k
+            if not mask[j]:
+                continue
+            if errors[k] >= 0:
                 room = np.int64(high[left + j if len(high) > 1 else 0]) - row[j + 1]
             else:
                 room = np.int64(row[j + 1]) - low[left + j if len(low) > 1 else 0]
-            if room + size >= margin:
+            if room + desk.excess[k] >= margin:
                 desk.place[number] = (i + 1) * (columns + 2) + j + 1
-                desk.side[number] = 1 if error >= 0 else -1
-                desk.size[number] = size
+                desk.side[number] = 1 if errors[k] >= 0 else -1
+                desk.size[number] = desk.excess[k]
                 desk.room[number] = room
-                desk.classes[number] = which
-                places[which + 1] += 1
+                desk.classes[number] = class_of(desk.unrest[k])
+                places[desk.classes[number] + 1] += 1
                 number += 1
     for which in range(CLASSES):
         places[which + 1] += places[which]

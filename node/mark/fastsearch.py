@@ -8,18 +8,16 @@ import numpy as np
 
 from node.mark.coding import MODES
 from node.mark.compiled import (
-    BINS,
     CLASSES,
     CODES,
     STEPS,
     Desk,
     class_of,
     compiled,
-    predict,
     sense,
 )
 from node.mark.search import SCALE, TRIES, carriers_for
-from node.mark.settings import GRADES, OFFSETS, PREDICTORS, REACH
+from node.mark.settings import FLOORS, GRADES, OFFSETS, PREDICTORS, REACH, SLOPES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +26,16 @@ if TYPE_CHECKING:
 
 WIDTH = REACH + 2
 WIDE = 2 * REACH + 2 + 2 * max(step for step, _ in GRADES)
+BINS = np.array(
+    [
+        [min((int(floor) * slope >> 8) + offset, REACH + 1) for floor in FLOORS]
+        for slope in SLOPES
+        for offset in OFFSETS
+    ],
+    dtype=np.int32,
+)
+"""For every slope and offset, then every class: the error size that carries, or more than REACH."""
+
 COMBINATIONS = len(BINS)
 RATES = np.array([mode.rate for mode in MODES])
 MOVES = np.array([SCALE * mode.moves[0] // mode.moves[1] for mode in MODES])
@@ -70,11 +78,9 @@ def count(desk: Desk, rows: int, columns: int, census: Census) -> None:
             if mask[first + 2 * k] > 1:
                 which = class_of(desk.unrest[k])
                 seen = max(seen, which + 1)
-                for predictor in range(PREDICTORS):
-                    guess = predict(desk.nearest[k], desk.diagonal[k], predictor)
-                    error = row[first + 2 * k + 1] - guess
-                    size = min(error if error >= 0 else -1 - error, REACH + 1)
-                    counts[predictor, which, size] += 1
+                plain, sharp = desk.plain[k], desk.sharp[k]
+                counts[0, which, min(plain ^ (plain >> 31), REACH + 1)] += 1
+                counts[1, which, min(sharp ^ (sharp >> 31), REACH + 1)] += 1
     census.seen[0] = seen
     for predictor in range(PREDICTORS):
         for which in range(seen):
@@ -104,7 +110,7 @@ enough = compiled(carriers_for)
 
 
 class Choice(NamedTuple):
-    """One setting of a header, but for the predictor's place in it."""
+    """One setting of a header."""
 
     combination: int
     grade: int
@@ -112,39 +118,49 @@ class Choice(NamedTuple):
 
 
 @compiled
-def price(census: Census, choice: Choice, need: int, ceiling: int) -> tuple[int, int]:
-    """Return cost and minus the spare carriers of a choice; cost -1 if it cannot carry.
-
-    :param ceiling: beyond this cost the choice does not matter; then also -1.
-    """
+def price(census: Census, choice: Choice, need: int, ceiling: int) -> int:
+    """Return the cost of a choice, or -1 if it cannot carry or costs more than ``ceiling``."""
     beyond = census.beyond[choice.predictor]
     bins = BINS[choice.combination]
     step, mode = STEPS[choice.grade], CODES[choice.grade]
     carriers = enough(need, (RATES[mode, 0], RATES[mode, 1]))
-    had = 0
-    done = 0
-    cost = -1
+    moves = MOVES[mode]
+    had, done = 0, 0
     for which in range(census.seen[0]):
         size = bins[which]
-        if size > REACH:
+        if size > REACH or done > ceiling:
             break
-        here = 0
-        surely = step * step * beyond[which, size + step]
-        maybe = 0
-        for inner in range(step):
-            number = beyond[which, size + inner] - beyond[which, size + inner + 1]
-            here += number
-            surely += inner * inner * number
-            maybe += (2 * inner + 1) * number
-        if cost < 0:
-            more = SCALE * surely + MOVES[mode] * maybe
-            if had + here >= carriers:
-                cost = done + more * (carriers - had) // here
-            done += more
-            if (done if cost < 0 else cost) > ceiling:
-                return -1, 0
+        row = beyond[which]
+        here = row[size] - row[size + step]
+        if step == 1:
+            more = SCALE * row[size + 1] + moves * here
+        else:
+            surely, maybe = step * step * row[size + step], 0
+            for inner in range(step):
+                number = row[size + inner] - row[size + inner + 1]
+                surely += inner * inner * number
+                maybe += (2 * inner + 1) * number
+            more = SCALE * surely + moves * maybe
+        if had + here >= carriers:
+            cost = done + more * (carriers - had) // here
+            return cost if cost <= ceiling else -1
         had += here
-    return cost, carriers - had
+        done += more
+    return -1
+
+
+@compiled
+def spare(census: Census, choice: Choice, need: int) -> int:
+    """Return how many more carriers a choice has than it needs."""
+    beyond = census.beyond[choice.predictor]
+    bins = BINS[choice.combination]
+    step, mode = STEPS[choice.grade], CODES[choice.grade]
+    had = 0
+    for which in range(census.seen[0]):
+        if bins[which] > REACH:
+            break
+        had += beyond[which, bins[which]] - beyond[which, bins[which] + step]
+    return had - enough(need, (RATES[mode, 0], RATES[mode, 1]))
 
 
 @compiled
@@ -156,17 +172,15 @@ def header_of(choice: Choice) -> int:
 @compiled
 def cheapest(census: Census, need: int, amplitude: int) -> int:
     """Return the best header, or -1."""
-    least, extra, best = NEVER, 0, -1
+    least, best = NEVER, -1
     for predictor in range(PREDICTORS):
         for grade in range(len(STEPS)):
             for combination in range(COMBINATIONS if STEPS[grade] <= amplitude else 0):
                 choice = Choice(combination, grade, predictor)
-                cost, spare = price(census, choice, need, least)
-                if cost < 0:
-                    continue
+                cost = price(census, choice, need, least)
                 header = header_of(choice)
-                if (cost, spare, header) < (least, extra, best) or best < 0:
-                    least, extra, best = cost, spare, header
+                if cost >= 0 and (cost < least or header < best):
+                    least, best = cost, header
     return best
 
 
@@ -179,26 +193,32 @@ def rank(census: Census, need: int, amplitude: int) -> Array:
         for grade in range(len(STEPS)):
             for combination in range(COMBINATIONS if STEPS[grade] <= amplitude else 0):
                 choice = Choice(combination, grade, predictor)
-                cost, spare = price(census, choice, need, NEVER)
+                cost = price(census, choice, need, NEVER)
                 if cost >= 0:
-                    found[number] = cost, spare, header_of(choice)
+                    found[number, 0] = cost
+                    found[number, 1] = -spare(census, choice, need)
+                    found[number, 2] = header_of(choice)
                     number += 1
     headers = np.full(TRIES + TRIES // 2, -1)
-    for key in range(2):
-        # Each time the least row that was not taken yet.
-        taken = np.zeros(number, np.bool_)
-        for place in range(min(TRIES if key == 0 else TRIES // 2, number)):
-            best = -1
-            for row in range(number):
-                if taken[row]:
-                    continue
-                here = (found[row, 0] * (1 - key), found[row, 1], found[row, 2])
-                if best < 0 or here < (
-                    found[best, 0] * (1 - key),
-                    found[best, 1],
-                    found[best, 2],
-                ):
-                    best = row
-            taken[best] = True
-            headers[key * TRIES + place] = found[best, 2]
+    _least(found[:number], 0, headers[:TRIES])
+    _least(found[:number], 1, headers[TRIES:])
     return headers
+
+
+@compiled
+def _least(found: Array, key: int, headers: Array) -> None:
+    """Fill in the headers of the least rows by column ``key``, then by header."""
+    taken = np.zeros(len(found), np.bool_)
+    for place in range(min(len(headers), len(found))):
+        best = -1
+        for row in range(len(found)):
+            if taken[row]:
+                continue
+            if (
+                best < 0
+                or found[row, key] < found[best, key]
+                or (found[row, key] == found[best, key] and found[row, 2] < found[best, 2])
+            ):
+                best = row
+        taken[best] = True
+        headers[place] = found[best, 2]

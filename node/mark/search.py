@@ -60,8 +60,8 @@ def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[int]:
                         (cost, -spare, Settings(which // 4, which % 4, grade, predictor).number)
                         for cost, spare, which in _costs(curves, need, mode)
                     ]
-    cheap = sorted(ranked)[:TRIES]
-    roomy = sorted(ranked, key=lambda choice: choice[1:])[: TRIES // 2]
+    cheap = sorted(ranked, key=lambda choice: (choice[0], choice[2]))[:TRIES]
+    roomy = sorted(ranked, key=lambda choice: (choice[1], choice[2]))[: TRIES // 2]
     return [header for _, _, header in cheap + roomy]
 
 
