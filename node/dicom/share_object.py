@@ -60,7 +60,7 @@ def names(origin: bytes, number: int, *, series: bytes = b"", study: bytes = b""
     )
 
 
-def wrap(share: Buffer, called: Names, made_at: float) -> bytes:
+def wrap(share: bytes | memoryview, called: Names, made_at: float) -> bytes:
     """Return a Part 10 file that carries a share.
 
     :param share: any bytes of even length.
