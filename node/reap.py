@@ -221,3 +221,14 @@ def drain(ledger: Ledger, sink: AuditSink) -> int:
         total += len(rows)
     sink.flush()  # an old checkpoint may be due for renewal
     return total
+
+
+def rejoin(ledger: Ledger, sink: AuditSink, actor: str) -> None:
+    """Let ledger and audit log go on together after one of them was restored or lost.
+
+    What waits in the ledger comes after what is in the log, though a part of
+    it may be there already; the last of it says who joined them.
+    """
+    facts: dict[str, str | int | float] = {"last": sink.last()}
+    ledger.renumber(sink.last(), Event("audit_rejoined", actor=actor, facts=facts))
+    drain(ledger, sink)

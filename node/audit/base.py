@@ -19,6 +19,10 @@ class AuditSink(Protocol):
         """
         ...
 
+    def last(self) -> int:
+        """Return the number of the last event, 0 if there is none."""
+        ...
+
     def flush(self) -> None:
         """Make everything appended durable."""
         ...

@@ -108,6 +108,11 @@ class JsonLog:
         state.tree.append(leaf_hash(text))
         self._waiting.append(text + b"\n")
 
+    def last(self) -> int:
+        """Return the number of the last event, 0 if there is none."""
+        self._state = self._state or self._resume()
+        return self._state.tree.size
+
     def flush(self) -> None:
         """Make everything appended durable, and sign a checkpoint if it is time.
 

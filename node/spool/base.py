@@ -376,6 +376,14 @@ class Ledger(Protocol):
         """Delete audit rows up to and including ``seq`` from the outbox."""
         ...
 
+    def renumber(self, last: int, event: Event) -> None:
+        """Number the audit events that wait, then ``event``, on from ``last``.
+
+        For a person only, when ledger and audit log no longer belong together
+        since one of them was restored or lost.
+        """
+        ...
+
     def stats(self) -> Stats:
         """Return counts and ages, in time independent of the queue's length."""
         ...

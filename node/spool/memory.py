@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
 from node.errors import StaleClaimError
@@ -240,6 +241,14 @@ class MemoryLedger(Tables):
         """Append an audit event that belongs to no row."""
         with self._lock:
             self._outbox[next(self._event_seqs)] = (self._now(), event)
+
+    def renumber(self, last: int, event: Event) -> None:
+        """Number the audit events that wait, then ``event``, on from ``last``."""
+        with self._lock:
+            self._event_seqs = count(last + 1)
+            waiting = list(self._outbox.values())
+            self._outbox = {next(self._event_seqs): row for row in waiting}
+            self.record(event)
 
     def drained(self, seq: int) -> None:
         """Delete audit rows up to and including ``seq`` from the outbox."""

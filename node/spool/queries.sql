@@ -257,6 +257,13 @@ SELECT seq, at, event FROM outbox ORDER BY seq LIMIT :limit;
 -- name: drained
 DELETE FROM outbox WHERE seq <= :seq;
 
+-- name: empty_outbox
+DELETE FROM outbox;
+
+-- name: restart_numbers
+DELETE FROM sqlite_sequence WHERE name = 'outbox';
+INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', :last);
+
 -- name: tally
 SELECT destination, state, number FROM tally WHERE number > 0;
 

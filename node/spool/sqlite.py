@@ -290,6 +290,19 @@ class SqliteLedger(Reading):
         """Delete audit rows up to and including ``seq`` from the outbox."""
         self._commit.run(lambda db: self._do.count(db, "drained", {"seq": seq}))
 
+    def renumber(self, last: int, event: Event) -> None:
+        """Number the audit events that wait, then ``event``, on from ``last``."""
+
+        def change(db: apsw.Connection) -> None:
+            waiting = self._do.rows(db, "outbox", {"limit": -1})  # all of them
+            self._do.count(db, "empty_outbox", {})
+            self._do.count(db, "restart_numbers", {"last": last})
+            for row in waiting:
+                self._do.count(db, "add_event", {"now": row["at"], "event": row["event"]})
+            self._add(db, event)
+
+        self._commit.run(change)
+
     # Parts of changes -----------------------------------------------------
 
     def _add(self, db: apsw.Connection, event: Event) -> None:

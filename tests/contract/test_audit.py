@@ -89,6 +89,14 @@ def test_a_gap_is_refused(log):
     assert log.read() == [(1, "e1"), (2, "e2")]
 
 
+def test_the_last_number_is_known(log):
+    assert log.sink.last() == 0
+    log.sink.append(1, START, event(1))
+    assert log.sink.last() == 1
+    log.reopen()
+    assert log.sink.last() == 1
+
+
 def test_flushing_twice_is_no_error(log):
     log.sink.flush()
     log.sink.append(1, START, event(1))

@@ -764,6 +764,25 @@ def test_events_are_numbered_without_gaps_and_drained_in_order(ledger, clock):
     assert [seq for seq, _, _ in ledger.outbox(limit=9)] == [4]
 
 
+@pytest.mark.parametrize("last", [0, 1, 500])
+def test_waiting_events_can_be_numbered_anew(ledger, clock, last):
+    for name in "abcd":
+        ledger.record(event(name))
+    ledger.drained(1)
+    clock.now += 9
+    ledger.renumber(last, event("joined"))
+    rows = [(seq, at - START, e.event) for seq, at, e in ledger.outbox(limit=9)]
+    assert rows == [
+        (last + 1, 0, "b"),
+        (last + 2, 0, "c"),
+        (last + 3, 0, "d"),
+        (last + 4, 9, "joined"),
+    ]
+    ledger.drained(last + 4)
+    ledger.record(event("next"))
+    assert ledger.outbox(limit=9)[0][0] == last + 5
+
+
 # Many at once
 
 

@@ -7,9 +7,10 @@ import hashlib
 import pytest
 from structlog.testing import capture_logs
 
+from node.audit.check import verify
 from node.audit.log import JsonLog
 from node.errors import AuditError, SpoolFullError
-from node.reap import Reaper, drain
+from node.reap import Reaper, drain, rejoin
 from node.spool.disk import DiskBlobs
 from node.spool.memory import MemoryBlobs
 from node.spool.sqlite import SqliteLedger
@@ -47,6 +48,9 @@ class Sink:
         if self.failure:
             raise self.failure
         self.events.setdefault(seq, (ts, event.event))
+
+    def last(self):
+        return len(self.events)
 
     def flush(self):
         self.durable = dict(self.events)
@@ -297,6 +301,33 @@ def test_an_alarm_comes_even_if_the_clock_is_set_back(reaper, ledger, blobs, clo
         clock.now -= 365 * DAY
         reaper.step()
     assert [e["event"] for e in logs] == ["entries_wait_for_person"] * 2
+
+
+@pytest.mark.parametrize("lost", ["ledger", "log"])
+def test_a_restored_ledger_and_its_log_are_joined_by_a_person(tmp_path, clock, lost):
+    first = SqliteLedger(tmp_path / "first.db", clock=clock)
+    sink = JsonLog(tmp_path / "audit", clock=clock)
+    for name in "abc":
+        first.record(Event(name))
+    drain(first, sink)
+    if lost == "ledger":
+        ledger = SqliteLedger(tmp_path / "second.db", clock=clock)
+        first.close()
+    else:
+        ledger = first
+        sink.close()
+        sink = JsonLog(tmp_path / "new", clock=clock)
+    clock.now += 5
+    ledger.record(Event("later"))
+    with pytest.raises(AuditError):
+        drain(ledger, sink)
+    rejoin(ledger, sink, "admin")
+    ledger.record(Event("last"))
+    assert drain(ledger, sink) == 1
+    assert sink.last() == (6 if lost == "ledger" else 3)
+    sink.close()
+    assert verify(tmp_path / ("audit" if lost == "ledger" else "new")).problem == ""
+    ledger.close()
 
 
 def test_the_real_log_takes_what_the_reaper_drains(tmp_path, ledger, blobs, clock):

@@ -159,6 +159,10 @@ class Twins(RuleBasedStateMachine):
     def drain(self, seq):
         self.both("drained", seq)
 
+    @rule(last=st.integers(0, 20))
+    def renumber(self, last):
+        self.both("renumber", last, Event("joined"))
+
     @rule(state=st.sampled_from([None, *EntryState]), destination=st.sampled_from(["", "pacs"]))
     def ask(self, state, destination):
         self.both("query", state=state, destination=destination)

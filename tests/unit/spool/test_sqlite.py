@@ -75,7 +75,8 @@ IN_ORDER = {
     "SCAN entry USING COVERING INDEX entry_waiting",
     "SCAN garbage",
     "SCAN outbox",
-    # As many rows as there are states and destinations.
+    # As many rows as there are tables, or states and destinations.
+    "SCAN sqlite_sequence",
     "SCAN tally",
     "SCAN CONSTANT ROW",
 }
