@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from node.dicom.reader import DicomObject
 
 MAX_VALUE = 256  # bytes of one value; PN allows 3 x 64 characters
-MAX_TOTAL = 1024  # bytes of all values; what stands last below is left out first
+MAX_TOTAL = 1024  # bytes of all values: room for ALWAYS and more; what stands last goes first
 
 ALWAYS = ("SpecificCharacterSet", "PatientName", "PatientID")
 IF_ROOM = (
@@ -52,7 +52,7 @@ def collect(obj: DicomObject) -> tuple[Attribute, ...]:
         if element is None or element.undefined:
             continue
         value = obj.data[element.value : min(element.stop, element.value + MAX_VALUE)]
-        if keyword not in ALWAYS and total + len(value) > MAX_TOTAL:
+        if total + len(value) > MAX_TOTAL:
             break
         total += len(value)
         found.append(Attribute(element.tag, obj.vr(element), value))

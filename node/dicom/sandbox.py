@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -24,7 +25,7 @@ SECONDS = 30.0  # that a call may take, and as many more
 SECONDS_PER_MB = 2.0  # for each megabyte that goes in or comes out
 MAX_HEAD = 4096  # bytes of the JSON of an answer
 _LENGTH = struct.Struct("<I")
-_CHUNK = 1 << 20
+PIPE = 1 << 20  # bytes that fit into a pipe; what Linux lets anyone ask for
 
 
 class Sandbox:
@@ -103,6 +104,7 @@ class Sandbox:
         for pipe in (child.stdin, child.stdout):
             assert pipe is not None
             os.set_blocking(pipe.fileno(), False)
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE)
         return child
 
     def _stop(self) -> None:
@@ -120,7 +122,7 @@ class Sandbox:
         rest = memoryview(message)
         while rest:
             self._wait(fd, select.POLLOUT, deadline)
-            rest = rest[os.write(fd, rest[:_CHUNK]) :]
+            rest = rest[os.write(fd, rest[:PIPE]) :]
 
     def _read_part(self, child: subprocess.Popen[bytes], limit: int, deadline: float) -> bytes:
         (length,) = _LENGTH.unpack(self._read(child, _LENGTH.size, deadline))
@@ -134,7 +136,7 @@ class Sandbox:
         buffer = bytearray()
         while len(buffer) < size:
             self._wait(fd, select.POLLIN, deadline)
-            chunk = os.read(fd, min(size - len(buffer), _CHUNK))
+            chunk = os.read(fd, min(size - len(buffer), PIPE))
             if not chunk:
                 raise EOFError
             buffer += chunk

@@ -126,6 +126,7 @@ def errors(command: list[str], path: Path) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.peers
 @pytest.mark.shared
 @pytest.mark.parametrize("tool", [["dciodvfy"], ["dcmdump", "+L"]], ids=lambda tool: tool[0])

@@ -75,6 +75,7 @@ def test_a_marked_object_becomes_the_file_that_it_was(syntax, copy):
     data = image(
         WORDS,
         syntax=syntax,
+        tail=b"tail",
         SmallestImagePixelValue=0,
         LargestImagePixelValue=4000,
         DerivationDescription="theirs",
