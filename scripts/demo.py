@@ -22,6 +22,7 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pynetdicom import AE, _config
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 NODECTL = Path(sys.executable).with_name("nodectl")
-# CT, CT, MR, MR, CR, US (RGB), US (JPEG 2000), MR (JPEG-LS would not fit a test file of 64x64)
 IMAGES = (
     "CT_small.dcm",
     "693_UNCR.dcm",
@@ -157,7 +157,9 @@ class Demonstration:
         """Fetch every image back and compare it."""
         console.rule("4  fetched back from the PACS, verified and restored")
         restored = self.folder / "restored"
-        table = Table("image", "pixels", "payload", "PSNR", "max", "verdict", "restored (cmp)")
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for title in ("image", "what it is", "payload", "PSNR", "max", "verdict", "restored"):
+            table.add_column(title, overflow="fold", no_wrap=title == "image")
         for path in images:
             ds = dcmread(path)
             found = self.nodectl_json(
@@ -166,8 +168,8 @@ class Demonstration:
             )  # fmt: skip
             same = same_object(path, Path(found["restored"]))
             table.add_row(
-                f"{path.name}\n[dim]{ds.Modality} {syntax(ds)}[/dim]",
-                f"{ds.Columns}x{ds.Rows} {ds.BitsStored} bit",
+                path.stem,
+                f"{ds.Modality} {ds.Columns}x{ds.Rows}, {ds.BitsStored} bit{coding(ds)}",
                 f"{found['payload_bytes']} B",
                 f"{found['psnr']:.1f} dB",
                 f"±{found['max_change']}",
@@ -270,9 +272,10 @@ def wait_for_port(port: int, name: str) -> None:
             return
 
 
-def syntax(ds: FileDataset) -> str:
-    """Return a short name of the transfer syntax."""
-    return ds.file_meta.TransferSyntaxUID.name.split(" (")[0].replace("Explicit VR ", "")
+def coding(ds: FileDataset) -> str:
+    """Return how the pixels are coded, where they are."""
+    uid = ds.file_meta.TransferSyntaxUID
+    return f", {uid.name.split(' Image')[0]}" if uid.is_encapsulated else ""
 
 
 def same_object(original: Path, restored: Path) -> bool:
