@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -10,11 +11,18 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from node import wiring
+from node.cli.main import run
+from node.config.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from node.types import Delivery, SpoolEntry
 
 NODECTL = [sys.executable, "-m", "node.cli.main"]
 PATIENCE = 60.0  # seconds
@@ -45,30 +53,55 @@ def listening(port: int) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended and what it wrote."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What it answered with --json."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+def nodectl(*arguments: object, expect: int | None = 0) -> Ended:
+    """Run one command line in this process; no process starts, nothing is imported anew."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    status = run([str(word) for word in arguments], {}, stdout, stderr)
+    ended = Ended(status, stdout.getvalue(), stderr.getvalue())
+    assert expect in (None, status), f"{arguments} ended with {ended}"
+    return ended
+
+
 class RunningNode:
     """``nodectl init`` and ``nodectl serve`` in a folder.
 
     :param pacs: port of the destination ``pacs-main``, AE title ``PACS``.
+    :param settings: further lines of ``[node]``.
+    :param routes: the file in ``routes.d``, instead of the one that init writes.
     """
 
-    def __init__(self, folder: Path, *, pacs: int, routes: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, pacs: int, routes: str | None = None, settings: str = ""
+    ) -> None:
         self.folder = folder
         self.config = folder / "config"
         self.port, self.fetch_port = free_ports(2)
         self.log = folder / "node.log"
-        self.run("init", str(self.config), "--port", str(self.port),
-                 "--pacs", f"PACS@127.0.0.1:{pacs}", configured=False)  # fmt: skip
-        settings = self.config / "node.toml"
-        text = settings.read_text()
-        settings.write_text(
-            text.replace(
-                "[node]\n", f'[node]\nfetch_port = {self.fetch_port}\nreserve = "1MiB"\n', 1
-            )
-        )
+        nodectl("init", self.config, "--port", self.port, "--pacs", f"PACS@127.0.0.1:{pacs}")
+        file = self.config / "node.toml"
+        own = f'fetch_port = {self.fetch_port}\nreserve = "1MiB"\npoll = "50ms"\n'
+        if "reserve" in settings:
+            own = f'fetch_port = {self.fetch_port}\npoll = "50ms"\n'
+        text = file.read_text()
+        file.write_text(text.replace("[node]\n", f"[node]\n{own}{settings}", 1))
         if routes is not None:
             for old in (self.config / "routes.d").glob("*.toml"):
                 old.unlink()
-            (self.config / "routes.d" / "10-test.toml").write_text(routes)
+            self.write_routes(routes)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -77,6 +110,15 @@ class RunningNode:
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process id of ``nodectl serve``."""
+        assert self._process
+        return self._process.pid
+
+    def write_routes(self, routes: str) -> None:
+        (self.config / "routes.d" / "10-test.toml").write_text(routes)
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -92,7 +134,7 @@ class RunningNode:
             return 0
         self._process.terminate()
         try:
-            return self._process.wait(30)
+            return self._process.wait(60)
         finally:
             self.kill_all()
             self._process = None
@@ -104,36 +146,55 @@ class RunningNode:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def children(self) -> list[int]:
-        """Return the process ids of the node's processes, without the first."""
+    def kill_parent(self) -> None:
+        """Kill ``nodectl serve`` alone; its stages must notice."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+    def children(self, stage: str = "") -> list[int]:
+        """Return the process ids of the node's stages, or of one."""
         assert self._process
         found = []
         for status in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 fields = status.read_text().rpartition(")")[2].split()
-                if (
-                    int(fields[2]) == self._process.pid
-                    and int(status.parent.name) != self._process.pid
-                ):
+                words = (status.parent / "cmdline").read_text().split("\0")
+                of_node = int(fields[2]) == self._process.pid and "--supervised" in words
+                if of_node and (not stage or stage in words):
                     found.append(int(status.parent.name))
         return found
 
-    def run(
-        self, *arguments: str, configured: bool = True, expect: int | None = 0
-    ) -> subprocess.CompletedProcess[str]:
-        before = ["--config", str(self.config)] if configured else []
-        done = subprocess.run(
-            [*NODECTL, *before, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        if expect is not None:
-            assert done.returncode == expect, f"{arguments}: {done.stdout}{done.stderr}"
-        return done
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """Return the lines of the operational log, or those of one event."""
+        lines = self.log.read_text().splitlines()
+        found = [json.loads(line) for line in lines if line.startswith("{")]
+        return [line for line in found if name in ("", line["event"])]
 
-    def rows(self, *arguments: str, expect: int | None = 0) -> list[dict]:
+    def entries(self) -> list[SpoolEntry]:
+        """Return every entry of the spool."""
+        rows = wiring.ledger(load(self.config))
+        try:
+            return rows.query(limit=100_000)
+        finally:
+            rows.close()
+
+    def deliveries(self, entry: int) -> dict[str, Delivery]:
+        """Return the deliveries of an entry by destination."""
+        rows = wiring.ledger(load(self.config))
+        try:
+            return {delivery.destination: delivery for delivery in rows.get(entry)[1]}
+        finally:
+            rows.close()
+
+    def received(self, entry: SpoolEntry) -> bytes:
+        """Return the Part 10 file that the spool keeps of what was received."""
+        return wiring.blobs(load(self.config)).read(entry.instance.blob)
+
+    def nodectl(self, *arguments: object, expect: int | None = 0) -> Ended:
+        """Run a verb, in this process, with the node's configuration."""
+        return nodectl("--config", self.config, *arguments, expect=expect)
+
+    def rows(self, *arguments: object, expect: int | None = 0) -> list[dict[str, Any]]:
         """Run a verb with --json and return its lines."""
-        done = self.run("--json", *arguments, expect=expect)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return self.nodectl("--json", *arguments, expect=expect).rows

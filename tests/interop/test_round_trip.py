@@ -6,19 +6,14 @@ Prints a table of every file: what became of it in the node, and after the PACS.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import peers
 import pytest
 from running import RunningNode, wait_for
 
 from node import wiring
-from node.config.load import load
 from node.dicom import headers, pixels, reader
 from node.types import EntryState
-
-if TYPE_CHECKING:
-    from node.types import SpoolEntry
 
 pytestmark = [pytest.mark.peers, pytest.mark.shared, pytest.mark.slow]
 
@@ -33,18 +28,6 @@ logo = "logo.png"
 """
 FOLDERS = ("syntax9", "encaps", "rare_ts", "objects", "study_ptct", "synthetic", "malformed")
 WAITING = (EntryState.RECEIVED, EntryState.READY)
-
-
-def entries(node: RunningNode) -> list[SpoolEntry]:
-    rows = wiring.ledger(load(node.config))
-    try:
-        return rows.query(limit=10_000)
-    finally:
-        rows.close()
-
-
-def received(node: RunningNode, entry: SpoolEntry) -> bytes:
-    return wiring.blobs(load(node.config)).read(entry.instance.blob)
 
 
 def same(original: bytes, restored: bytes) -> bool:
@@ -66,13 +49,13 @@ def test_every_file_through_a_real_pacs(start, shared_dicom, tmp_path):
     with start(tmp_path / "pacs", port=port, fetch_port=node.fetch_port), node:
         sent = peers.storescu(node.port, files)
         wait_for(
-            lambda: not [e for e in entries(node) if e.state in WAITING],
+            lambda: not [e for e in node.entries() if e.state in WAITING],
             seconds=240,
             why=f"the node to deal with everything; see {node.log}",
         )
         fates: Counter[str] = Counter()
         wrong = []
-        for entry in entries(node):
+        for entry in node.entries():
             name = entry.instance.sop_instance_uid[-20:]
             if entry.state is not EntryState.DONE:
                 fates[f"{entry.state.value}: {entry.reason}"] += 1
@@ -83,7 +66,7 @@ def test_every_file_through_a_real_pacs(start, shared_dicom, tmp_path):
                 "restore", "--from", "pacs-main", "--study", entry.instance.study_instance_uid,
                 "--sop", entry.instance.sop_instance_uid, "-o", str(out), expect=None,
             ) or ({"verdict": "MISSING"},)  # fmt: skip
-            exact = out.exists() and same(received(node, entry), out.read_bytes())
+            exact = out.exists() and same(node.received(entry), out.read_bytes())
             fates[f"{answer['verdict']}, {'identical' if exact else 'DIFFERENT'}"] += 1
             if not exact:
                 wrong.append((name, answer))
@@ -93,4 +76,4 @@ def test_every_file_through_a_real_pacs(start, shared_dicom, tmp_path):
     print(f"{len(files)} files, {sum(sent.values())} accepted, the others refused to the sender")
     assert not wrong
     assert sum(n for fate, n in fates.items() if fate.endswith("identical")) > 30
-    assert sum(fates.values()) == len(entries(node))
+    assert sum(fates.values()) == len(node.entries())

@@ -1,0 +1,143 @@
+"""kill -9 of each process of a running node, and of all: what was acknowledged arrives, sealed."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from archive import Archive
+from modality import LostError, Modality, RejectedError, Sent
+from network import sample
+from running import RunningNode, listening, wait_for
+
+from node import wiring
+from node.config.load import load
+from node.dicom import reader
+from node.types import EntryState, VerdictKind
+
+UID = "1.2.826.0.1.3680043.10.1234.99.{}"
+STAGES = ("receive", "process", "forward", "verify", "reap")
+
+
+def images(count: int) -> list[Sent]:
+    """Return CT images that differ in their UIDs and in a few pixels."""
+    made = []
+    ds = pydicom.dcmread(sample())
+    pixels = ds.pixel_array.copy()
+    rng = np.random.default_rng(count)
+    for number in range(count):
+        changed = pixels.copy()
+        changed.flat[rng.integers(0, pixels.size, 9)] += 1
+        ds.SOPInstanceUID = UID.format(number)
+        ds.PixelData = changed.tobytes()
+        written = io.BytesIO()
+        ds.save_as(written, enforce_file_format=True)
+        obj = reader.read(written.getvalue())
+        syntax = str(ds.file_meta.TransferSyntaxUID)
+        made.append(Sent(ds.SOPClassUID, ds.SOPInstanceUID, syntax, obj.dataset))
+    return made
+
+
+@dataclass
+class Sender(threading.Thread):
+    """A modality that keeps what was not acknowledged, and sends it again."""
+
+    port: int
+    waiting: list[Sent]
+    acknowledged: list[str] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    __hash__ = threading.Thread.__hash__
+
+    def run(self) -> None:
+        pair = self.waiting[0].sop_class_uid, self.waiting[0].transfer_syntax_uid
+        while self.waiting and not self.stopped.is_set():
+            try:
+                with Modality(self.port, [pair]) as modality:
+                    while self.waiting:
+                        sent = self.waiting[0]
+                        if modality.store(sent).status == 0x0000:
+                            self.acknowledged.append(sent.sop_instance_uid)
+                            self.waiting.pop(0)
+            except (LostError, RejectedError):
+                time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def kill(node: RunningNode, whom: str) -> None:
+    """Kill a stage, the parent or everything, and see the node come back."""
+    if whom in STAGES:
+        before = set(node.children(whom))
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: set(node.children(whom)) - before, why=f"{whom} to be started again")
+    elif whom == "parent":
+        orphans = node.children()
+        node.kill_parent()
+        node.start()  # with the orphans still at their work
+        wait_for(lambda: not any(map(alive, orphans)), why="the orphans to end by themselves")
+    elif whom == "all":
+        node.kill_all()
+        node.start()
+    else:
+        assert node.stop() == 0
+        node.start()
+    wait_for(lambda: listening(node.port), why="the node to listen again")
+
+
+@pytest.mark.parametrize(
+    "count",
+    [pytest.param(60, id="60"), pytest.param(500, id="500", marks=pytest.mark.slow)],
+)
+def test_whatever_is_killed_all_that_was_acknowledged_arrives_sealed_and_once(count, tmp_path):
+    deaths = [*STAGES, "parent", "terminate", "all"]
+    if count < 100:
+        deaths = ["process", "forward", "all"]
+    originals = images(count)
+    with ExitStack() as stack:
+        archive = stack.enter_context(Archive(tmp_path / "pacs", aet="PACS"))
+        node = RunningNode(tmp_path / "node", pacs=archive.port, settings='lease = "10s"\n')
+        stack.enter_context(node)
+        sender = Sender(node.port, list(originals))
+        stack.callback(sender.join)
+        stack.callback(sender.stopped.set)
+        sender.start()
+        for number, whom in enumerate(deaths):
+            share = (number + 1) * count // (len(deaths) + 2)
+            wait_for(lambda share=share: len(sender.acknowledged) >= share, why="the sender")
+            kill(node, whom)
+        wait_for(lambda: not sender.waiting, seconds=120, why="all to be acknowledged")
+        wait_for(
+            lambda: all(entry.state is EntryState.DONE for entry in node.entries()),
+            seconds=180,
+            why=f"everything to arrive; see {node.log}",
+        )
+        assert {e.instance.sop_instance_uid for e in node.entries()} == set(sender.acknowledged)
+
+    assert archive.uids() == {sent.sop_instance_uid for sent in originals}
+    # an archive file is named by its SHA-256: a repeat that differed would be one more
+    assert len(archive.paths()) == count
+    with wiring.codec() as codec:
+        examiner = wiring.examiner(load(node.config), codec)
+        for sent in originals:
+            found = examiner.examine(archive.path(sent.sop_instance_uid).read_bytes())
+            assert found.verdict.kind is VerdictKind.INTACT
+            assert reader.read(found.restored).dataset == sent.dataset
+    (report,) = node.rows("audit", "verify")
+    assert report["result"] == "whole"
+    assert not [event for event in node.events() if event["event"].endswith("_crashed")]
