@@ -4,7 +4,7 @@ What cannot be decoded without loss raises
 :class:`~node.errors.UnsealableError`: ``lossy_syntax`` (it was compressed with
 loss), ``video``, ``syntax_unsupported``, ``fragments``, ``decode_failed``
 (damaged, or not what the header says), ``decode_disagree`` (two decoders give
-different samples), ``decode_limit`` (time or memory), ``too_large``.
+different samples), ``decode_limit`` (time or memory), ``too_large``, ``ybr_422``.
 """
 
 from __future__ import annotations
@@ -108,6 +108,8 @@ class Decoder:
         """
         self.check(obj.transfer_syntax_uid, lossy=lossy)
         syntax = SYNTAXES[obj.transfer_syntax_uid]
+        if facts.photometric == "YBR_FULL_422" and syntax.codec != "jpeg":
+            raise UnsealableError("chroma is subsampled", code="ybr_422")
         streams = frames_of(obj, facts.frames)
         if facts.size > max(RATIO_FLOOR, RATIO * sum(map(len, streams))):
             raise UnsealableError("the image is too large for its stream", code="too_large")

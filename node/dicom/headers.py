@@ -50,13 +50,17 @@ def pixel_span(obj: DicomObject) -> tuple[int, int]:
 def header_bytes(obj: DicomObject) -> bytes:
     """Return the header of an object; the same in every run.
 
-    :raises UnsealableError: the elements are not in order (code ``order``).
+    :raises UnsealableError: the elements are not in order (code ``order``), or
+        Pixel Data end in a delimiter that has a length (code ``delimiter``).
     """
     before, after = assemble(obj, dict.fromkeys(OFFSET_TABLES))
     element = obj.index.get(PIXEL_DATA)
     if element is None:
         return pack_header(obj.transfer_syntax_uid, before, b"", b"", after)
     _, stop = pixel_span(obj)
+    if element.undefined and obj.data[stop + 4 : element.end] != bytes(4):
+        # Nobody who writes the stream anew would write that (PS3.5 A.4).
+        raise UnsealableError("the pixel data end in a malformed delimiter", code="delimiter")
     head = obj.data[element.start : element.value]
     return pack_header(obj.transfer_syntax_uid, before, head, obj.data[stop : element.end], after)
 

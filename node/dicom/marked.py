@@ -322,10 +322,10 @@ def _image_type(obj: DicomObject) -> bytes | None:
     value = obj.raw(IMAGE_TYPE)
     if not value or any(tag in obj.index for tag in FUNCTIONAL_GROUPS):
         return None
-    first, _, others = value.rstrip(b" \0").partition(b"\\")
+    first, *others = value.rstrip(b" \0").split(b"\\")
     if first.strip() != b"ORIGINAL":
         return None
-    return element_bytes(IMAGE_TYPE, "CS", b"DERIVED\\" + others, obj.encoding)
+    return element_bytes(IMAGE_TYPE, "CS", b"\\".join((b"DERIVED", *others)), obj.encoding)
 
 
 def _derivation(obj: DicomObject, work: Work) -> bytes:

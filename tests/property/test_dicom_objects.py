@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from making import TEST_FILES
 
 from node.dicom import headers, identity, marked, pixels, reader
@@ -19,6 +21,14 @@ from node.types import Peer
 
 OUTCOMES = Path(__file__).parents[1] / "golden" / "dicom_outcomes.txt"
 WORK = marked.Work("reversible mark tiles-1", "a1b2c3d4", "0.1.0", 1_700_000_000.0)
+FUZZED = (
+    "CT_small.dcm",
+    "MR_small_implicit.dcm",
+    "MR_small_bigendian.dcm",
+    "SC_rgb_rle_2frame.dcm",
+    "rtplan.dcm",
+    "image_dfl.dcm",
+)
 MALFORMED_MEMORY = 512 << 20  # bytes that reading any hostile file may add
 
 
@@ -112,6 +122,46 @@ def test_no_hostile_file_takes_much_memory_or_leaves_a_crash(shared_dicom, codec
         assert outcome_of(path, codec)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert after - before < MALFORMED_MEMORY
+
+
+def fuzzed(data: st.DataObject) -> bytes:
+    """A file of pydicom with a few bytes of its header changed, put in or left out."""
+    name = data.draw(st.sampled_from(FUZZED))
+    body = bytearray((TEST_FILES / name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        if len(body) <= 128:
+            break
+        at = data.draw(st.integers(128, min(len(body), 3000) - 1))
+        kind = data.draw(st.sampled_from(["change", "change", "put in", "leave out", "cut"]))
+        if kind == "change":
+            body[at] = data.draw(st.integers(0, 255))
+        elif kind == "put in":
+            body[at:at] = data.draw(st.binary(min_size=1, max_size=12))
+        elif kind == "leave out":
+            del body[at : at + data.draw(st.integers(1, 12))]
+        else:
+            del body[data.draw(st.integers(at, len(body))) :]
+    return bytes(body)
+
+
+def check_fuzzed(data: st.DataObject, codec: Decoder) -> None:
+    try:
+        marked_and_restored(fuzzed(data), codec, "refuse")
+    except (UnreadableError, UnsealableError) as error:
+        assert error.code  # noqa: PT017 - either outcome is right
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_a_damaged_file_is_restored_exactly_or_refused(codec, data):
+    check_fuzzed(data, codec)
+
+
+@pytest.mark.slow
+@settings(max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_many_damaged_files_are_restored_exactly_or_refused(codec, data):
+    check_fuzzed(data, codec)
 
 
 def errors(command: list[str], path: Path) -> set[str]:

@@ -55,6 +55,8 @@ CASES = {
     "signed 12 in 16, rubbish above": (np.uint16, 1, {"stored": 12, "signed": True, "junk": True}),
     "10 in 16, overlay above": (np.uint16, 1, {"stored": 10, "junk": True}),
     "colour": (np.uint8, 3, {}),
+    "luminance and chroma": (np.uint8, 3, {"photometric": "YBR_FULL"}),
+    "colour by plane": (np.uint8, 3, {"planar": 1}),
     "one bit in 8": (np.uint8, 1, {"stored": 1}),
 }
 
@@ -186,6 +188,12 @@ def test_video_and_unknown_syntaxes_are_refused_before_anything_else(codec):
     ):
         obj = encapsulated(image(GREY, photometric="YBR_PARTIAL_420"), to_items([b"ab"]), syntax)
         assert code_of(codec, obj) == code
+
+
+def test_subsampled_chroma_in_a_lossless_syntax_is_refused(codec):
+    native = image(COLOUR, photometric="YBR_FULL_422")
+    obj = encapsulated(native, to_items([imagecodecs.jpegls_encode(COLOUR[0])]), JPEG_LS)
+    assert code_of(codec, obj) == "ybr_422"
 
 
 def test_an_image_much_too_large_for_its_stream_is_refused(codec):

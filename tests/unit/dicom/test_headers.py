@@ -64,6 +64,14 @@ def test_the_header_of_an_encapsulated_object_has_no_stream_and_no_offset_table(
     assert b"stream" not in header_bytes(without)
 
 
+def test_a_stream_that_ends_in_a_malformed_delimiter_is_not_touched():
+    head = header(PIXEL_DATA, "OB", 0xFFFFFFFF, LE)
+    data = head + to_items([b"ab"]) + header(SEQUENCE_END, "", 1, LE)
+    with pytest.raises(UnsealableError) as caught:
+        header_bytes(read_dataset(data, "1.2.840.10008.1.2.5"))
+    assert caught.value.code == "delimiter"
+
+
 def test_the_layout_of_a_header_never_changes():
     obj = read_dataset(
         element_bytes(0x00100010, "PN", b"Doe^", LE) + element_bytes(PIXEL_DATA, "OW", b"abcd", LE),

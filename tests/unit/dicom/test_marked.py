@@ -268,7 +268,7 @@ def test_elements_out_of_order_and_a_full_group_are_refused():
     [
         (["ORIGINAL", "PRIMARY"], ["DERIVED", "PRIMARY"]),
         (["DERIVED", "SECONDARY"], ["DERIVED", "SECONDARY"]),
-        (["ORIGINAL"], ["DERIVED", ""]),
+        (["ORIGINAL"], "DERIVED"),
     ],
 )
 def test_image_type_becomes_derived(before, after):
