@@ -146,7 +146,14 @@ class _Check:
                     raise _BrokenError(self._signed + 1, "no checkpoint follows it in time")
 
     def _take(self, raw: bytes) -> None:
-        expected = self._tree.size + 1
+        if not lines.follows(raw, self._tree.size + 1, self._prev):
+            self._diagnose(raw, self._tree.size + 1)
+        if self._doubt is not None:
+            raise self._doubt
+        self._prev = lines.link(raw)
+        self._tree.append(leaf_hash(raw))
+
+    def _diagnose(self, raw: bytes, expected: int) -> None:
         found = lines.read(raw)
         if found is None:
             raise _BrokenError(expected, "its line has not the form of an event")
@@ -157,10 +164,6 @@ class _Check:
             raise _BrokenError(expected, f"event {seq} stands in its place")
         if prev != self._prev:
             raise _BrokenError(max(expected - 1, 1), "it is not what the next one says it was")
-        if self._doubt is not None:
-            raise self._doubt
-        self._prev = lines.link(raw)
-        self._tree.append(leaf_hash(raw))
 
     def _compare(self, checkpoint: Checkpoint) -> None:
         if checkpoint.root != self._tree.root():

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from node.types import Event
 
 FIRST = "0" * 64  # what the first line of a log names as the one before it
-_SHAPE = re.compile(rb'\{"seq":([1-9][0-9]*),"ts":"[^"]{27}",.*,"prev":"([0-9a-f]{64})"\}')
+_SHAPE = re.compile(rb'\{"seq":([1-9][0-9]*),"ts":"[^"]{27}",[ -~]*,"prev":"([0-9a-f]{64})"\}')
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def write(seq: int, ts: float, event: Event, prev: str) -> bytes:
@@ -28,13 +29,22 @@ def write(seq: int, ts: float, event: Event, prev: str) -> bytes:
         "facts": {key: _plain(value) for key, value in sorted(event.facts.items())},
         "prev": prev,
     }
-    return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _encode(fields).encode("ascii")
 
 
 def read(line: bytes) -> tuple[int, str] | None:
     """Return number and link of a line, or None if it has not the form of one."""
     shape = _SHAPE.fullmatch(line)
     return None if shape is None else (int(shape[1]), shape[2].decode())
+
+
+def follows(line: bytes, seq: int, prev: str) -> bool:
+    """Say fast whether a line has a number and a link; False may be wrong, True is not."""
+    return (
+        line.startswith(b'{"seq":%d,"ts":"' % seq)
+        and line.endswith(b',"prev":"%b"}' % prev.encode())
+        and line.isascii()
+    )
 
 
 def link(line: bytes) -> str:

@@ -71,6 +71,7 @@ class JsonLog:
         self._state: _State | None = None  # read when it is needed, and after a failure
         self._sick = False
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sync_folder(directory.parent)
         self._lock = _open(directory / "lock", os.O_RDWR)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -321,7 +322,11 @@ def _open(path: Path, flags: int) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in a folder durable; one that we may not open has another owner's names."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
     try:
         os.fsync(descriptor)
     finally:

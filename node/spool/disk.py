@@ -299,8 +299,7 @@ def _make(folder: Path) -> None:
         _refuse_unless_safe(folder)
     except OSError as error:
         raise ConfigError([f"{folder}: {os.strerror(error.errno or 0)}"]) from error
-    else:
-        _sync_folder(folder.parent)
+    _sync_folder(folder.parent)
 
 
 def _refuse_unless_safe(folder: Path) -> None:
@@ -315,7 +314,11 @@ def _refuse_unless_safe(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in a folder durable; one that we may not open has another owner's names."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
     try:
         os.fsync(descriptor)
     finally:

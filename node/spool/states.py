@@ -13,6 +13,8 @@ from node.types import Action, Decision, DeliveryState, EntryState, Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 HORIZON_SECONDS = 3600.0  # no delay and no lease reaches further ahead
 ENDED = (EntryState.DONE, EntryState.DISCARDED)
 WORKED = (Action.SEAL, Action.RELAY)  # the actions that a worker carries out
@@ -91,7 +93,7 @@ def event_text(event: Event) -> str:
         "outcome": event.outcome,
         "facts": event.facts,
     }
-    return json.dumps(fields, separators=(",", ":"))
+    return _encode(fields)
 
 
 def event_of(text: str) -> Event:
@@ -101,7 +103,7 @@ def event_of(text: str) -> Event:
 
 def attributes_text(attributes: dict[str, str | tuple[str, ...]]) -> str:
     """Write routing attributes as JSON."""
-    return json.dumps(attributes, separators=(",", ":"))
+    return _encode(attributes)
 
 
 def attributes_of(text: str) -> dict[str, str | tuple[str, ...]]:
