@@ -90,18 +90,22 @@ class Ground(NamedTuple):
 class Desk(NamedTuple):
     """One tile that is worked on, and memory to work with.
 
-    :param around: the tile with a margin of one; int32 or int64.
-    :param usable: which samples may move, the header's left out: 1, or 2 if
-        they are not at the brink of their bounds.
+    The tile with a margin of one is kept as four planes, the quarter grids,
+    so that all neighbours of a sample lie at one distance from it and the
+    compiler can make vector code.
+
+    :param planes: int32 or int64, four flat planes.
+    :param usable: for each sample of them, whether it may move, the header's
+        left out: 1, or 2 if it is not at the brink of its bounds.
     :param spots: where the header stands: positions in the tile.
-    :param unrest: of every second sample of a row; so are ``plain``,
-        ``sharp`` and ``excess``.
+    :param unrest: of each sample of a layer; so are ``plain`` and ``sharp``,
+        the errors by either predictor, and ``excess``.
     :param order: the candidates of a layer in the order of visiting.
-    :param place: where in ``around`` (flat) each candidate stands;
+    :param place: where in its plane each candidate stands;
         ``side``, ``size`` and ``room`` as in :class:`reversible.Layer`.
     """
 
-    around: Array
+    planes: Array
     usable: Array
     spots: Array
     unrest: Array
@@ -116,57 +120,96 @@ class Desk(NamedTuple):
     room: Array
 
 
+class Tile(NamedTuple):
+    """Where the tile on the desk comes from, and how its planes are laid out."""
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+    lines: int
+    stride: int
+
+
+class Part(NamedTuple):
+    """Where one quarter grid stands in its plane.
+
+    :param plane: which one; the others are those with one or both bits flipped.
+    :param row: of its first sample in the tile; so is ``column``.
+    :param start: of its first sample in the plane.
+    :param length: up to its last sample, margins between the lines included.
+    """
+
+    plane: int
+    row: int
+    column: int
+    start: int
+    length: int
+
+
 def furnish(field: Field) -> tuple[Ground, Desk]:
     """Return the field and a desk for its largest tile."""
     tiles = np.array([(t.row, t.column, t.rows, t.columns) for t in field.grid.tiles])
     samples = np.ascontiguousarray(field.samples)
-    rows, columns = int(tiles[:, 2].max()), int(tiles[:, 3].max())
     narrow = samples.min() > -NARROW and samples.max() < NARROW
     wide = np.int32 if narrow else np.int64
-    layer = ((rows + 1) // 2) * ((columns + 1) // 2)
+    room = int(((tiles[:, 2] + 3) // 2).max() * ((tiles[:, 3] + 3) // 2).max())
     desk = Desk(
-        around=np.empty((rows + 2) * (columns + 2), wide),
-        usable=np.empty((rows, columns), np.uint8),
-        spots=np.empty(HEADER_BITS, np.int64),
-        unrest=np.empty(columns, wide),
-        plain=np.empty(columns, wide),
-        sharp=np.empty(columns, wide),
-        excess=np.empty(columns, wide),
-        order=np.empty(layer, np.int64),
-        classes=np.empty(layer, np.int64),
-        place=np.empty(layer, np.int64),
-        side=np.empty(layer, np.int64),
-        size=np.empty(layer, np.int64),
-        room=np.empty(layer, np.int64),
+        np.zeros((4, room), wide),
+        np.zeros((4, room), np.uint8),
+        np.empty(HEADER_BITS, np.int64),
+        *(np.empty(room, wide) for _ in range(4)),
+        *(np.empty(room, np.int64) for _ in range(6)),
     )
     low, high = (np.ascontiguousarray(bound) for bound in (field.low, field.high))
     return Ground(samples, low, high, tiles), desk
 
 
 @compiled
-def load(ground: Ground, desk: Desk, index: int) -> bool:
-    """Put a tile on the desk and clear its header; say whether it has one."""
+def tile_at(ground: Ground, index: int) -> Tile:
+    """Return the tile's place and layout."""
     top, left, rows, columns = ground.tiles[index]
-    if min(rows, columns) <= 1:
+    return Tile(top, left, rows, columns, (rows + 3) // 2, (columns + 3) // 2)
+
+
+@compiled
+def part_of(tile: Tile, grid: int) -> Part:
+    """Return where a quarter grid stands."""
+    row, column = CORNERS[grid]
+    lines, width = (tile.rows - row + 1) // 2, (tile.columns - column + 1) // 2
+    start = row * tile.stride + column
+    length = max(0, (lines - 1) * tile.stride + width)
+    return Part((1 - row) * 2 + 1 - column, row, column, start, length)
+
+
+@compiled
+def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
+    """Put a tile on the desk and clear its header; say whether it has one."""
+    if min(tile.rows, tile.columns) <= 1:
         return False
-    around = desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2)
-    for i in range(rows):
-        source, target, mask = ground.samples[top + i], around[i + 1], desk.usable[i]
-        low = ground.low[top + i if len(ground.low) > 1 else 0]
-        high = ground.high[top + i if len(ground.high) > 1 else 0]
-        one = len(low) == 1 and len(high) == 1
-        least, most = low[0], high[0]
-        for j in range(columns):
-            value = source[left + j]
-            if not one:
-                least, most = low[min(left + j, len(low) - 1)], high[min(left + j, len(high) - 1)]
-            inside = (value >= least) & (value <= most)
-            roomy = (value >= least + 2) & (value <= most - 2)
-            target[j + 1] = value
-            mask[j] = inside + (inside & roomy)
+    desk.usable[:, : tile.lines * tile.stride] = 0
+    for i in range(tile.rows):
+        source = ground.samples[tile.top + i, tile.left : tile.left + tile.columns]
+        low = ground.low[tile.top + i if len(ground.low) > 1 else 0]
+        high = ground.high[tile.top + i if len(ground.high) > 1 else 0]
+        for parity in range(2):
+            plane = (i + 1 & 1) * 2 + (1 - parity)
+            at = (i + 1 >> 1) * tile.stride + parity
+            width = (tile.columns - parity + 1) // 2
+            target = desk.planes[plane, at : at + width]
+            mask = desk.usable[plane, at : at + width]
+            if len(low) == 1 and len(high) == 1:
+                _take(source[parity:], low[0], high[0], target, mask)
+            else:
+                for k in range(width):
+                    j = parity + 2 * k
+                    least = low[min(tile.left + j, len(low) - 1)]
+                    most = high[min(tile.left + j, len(high) - 1)]
+                    _take(source[j:], least, most, target[k : k + 1], mask[k : k + 1])
     missing = HEADER_BITS
-    for position in range(rows * columns - 1, -1, -1):
-        if desk.usable[position // columns, position % columns]:
+    for position in range(tile.rows * tile.columns - 1, -1, -1):
+        plane, at = seat(tile, position)
+        if desk.usable[plane, at]:
             missing -= 1
             desk.spots[missing] = position
             if missing == 0:
@@ -174,72 +217,128 @@ def load(ground: Ground, desk: Desk, index: int) -> bool:
     if missing:
         return False
     for position in desk.spots:
-        i, j = position // columns, position % columns
-        desk.usable[i, j] = 0
-        around[i + 1, j + 1] &= ~1
-    mirror(around)
+        plane, at = seat(tile, position)
+        desk.usable[plane, at] = 0
+        desk.planes[plane, at] &= ~1
+    mirror(desk, tile)
     return True
 
 
 @compiled
-def store(ground: Ground, desk: Desk, index: int, target: Array) -> None:
+def _take(source: Array, least: int, most: int, target: Array, mask: Array) -> None:
+    """Copy every second sample, and note which may move."""
+    for k in range(len(target)):
+        value = source[2 * k]
+        target[k] = value
+        inside = (value >= least) & (value <= most)
+        mask[k] = inside + (inside & (value >= least + 2) & (value <= most - 2))
+
+
+@compiled
+def seat(tile: Tile, position: int) -> tuple[int, int]:
+    """Return plane and place of a position in the tile."""
+    row, column = position // tile.columns + 1, position % tile.columns + 1
+    return (row & 1) * 2 + (column & 1), (row >> 1) * tile.stride + (column >> 1)
+
+
+@compiled
+def store(tile: Tile, desk: Desk, target: Array) -> None:
     """Copy the tile from the desk to its place in ``target``."""
-    top, left, rows, columns = ground.tiles[index]
-    around = desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2)
-    for i in range(rows):
-        for j in range(columns):
-            target[top + i, left + j] = around[i + 1, j + 1]
+    for i in range(tile.rows):
+        for parity in range(2):
+            plane = desk.planes[(i + 1 & 1) * 2 + (1 - parity)]
+            source = plane[(i + 1 >> 1) * tile.stride + parity :]
+            line = target[tile.top + i, tile.left + parity : tile.left + tile.columns]
+            for k in range((tile.columns - parity + 1) // 2):
+                line[2 * k] = source[k]
 
 
 @compiled
-def mirror(around: Array) -> None:
+def mirror(desk: Desk, tile: Tile) -> None:
     """Fill the margin: the samples beyond the edge are those as far inside it."""
-    rows, columns = around.shape
-    for j in range(columns):
-        around[0, j] = around[2, j]
-        around[rows - 1, j] = around[rows - 3, j]
-    for i in range(rows):
-        around[i, 0] = around[i, 2]
-        around[i, columns - 1] = around[i, columns - 3]
+    stride = tile.stride
+    for side in range(2):
+        # The planes of even rows hold the margin above, at their first line; whichever
+        # has row ``rows + 1`` holds the one below. Columns are alike.
+        below = desk.planes[(tile.rows + 1 & 1) * 2 + side]
+        last = (tile.rows + 1 >> 1) * stride
+        above = desk.planes[side]
+        for k in range(stride):
+            above[k] = above[stride + k]
+            below[last + k] = below[last - stride + k]
+    for side in range(2):
+        right = desk.planes[side * 2 + (tile.columns + 1 & 1)]
+        last = tile.columns + 1 >> 1
+        left = desk.planes[side * 2]
+        for line in range(0, tile.lines * stride, stride):
+            left[line] = left[line + 1]
+            right[line + last] = right[line + last - 1]
 
 
 @compiled
-def sense(above: Array, row: Array, below: Array, first: int, desk: Desk) -> int:
-    """Find unrest and error sizes of every second sample of a row; return how many there are.
+def sense(desk: Desk, tile: Tile, part: Part) -> None:
+    """Set unrest and either error of every sample of a quarter grid."""
+    planes, stride, start, length = desk.planes, tile.stride, part.start, part.length
+    # The line above is the one before in a plane of odd rows, the same in one of even rows.
+    above = start - part.row * stride
+    left = start - part.column
+    corner = above - part.column
+    upright = planes[part.plane ^ 2]
+    beside = planes[part.plane ^ 1]
+    across = planes[part.plane ^ 3]
+    _sense(
+        planes[part.plane, start : start + length],
+        (upright[above : above + length], upright[above + stride : above + stride + length]),
+        (beside[left : left + length], beside[left + 1 : left + 1 + length]),
+        (across[corner : corner + length], across[corner + 1 : corner + 1 + length]),
+        (
+            across[corner + stride : corner + stride + length],
+            across[corner + stride + 1 : corner + stride + 1 + length],
+        ),
+        desk,
+    )
 
-    Sets ``unrest``, and ``plain`` and ``sharp``: the error sizes by either
-    predictor, negated less one where the error is negative. Written for the
-    compiler, which makes vector code of it.
-    """
+
+@compiled
+def _sense(  # noqa: PLR0917 - one for each line of neighbours
+    values: Array,
+    upright: tuple[Array, Array],
+    beside: tuple[Array, Array],
+    over: tuple[Array, Array],
+    under: tuple[Array, Array],
+    desk: Desk,
+) -> None:
     fit = desk.unrest.dtype.type
     unrest, plain, sharp = desk.unrest, desk.plain, desk.sharp
-    number = (len(row) - 1 - first) // 2
-    for k in range(number):
-        j = first + 2 * k
-        nw, n, ne = above[j], above[j + 1], above[j + 2]
-        w, value, e = row[j], row[j + 1], row[j + 2]
-        sw, s, se = below[j], below[j + 1], below[j + 2]
+    norths, souths = upright
+    wests, easts = beside
+    for k in range(len(values)):
+        n, s, w, e = norths[k], souths[k], wests[k], easts[k]
+        nw, ne, sw, se = over[0][k], over[1][k], under[0][k], under[1][k]
         up, down, near = fit(nw + ne), fit(sw + se), fit(fit(n + s) + fit(w + e))
         unrest[k] = fit(
             fit(abs(fit(up - fit(n + n))) + abs(fit(down - fit(s + s))))
             + fit(abs(fit(fit(nw + sw) - fit(w + w))) + abs(fit(fit(ne + se) - fit(e + e))))
         )
-        plain[k] = fit(value - fit(fit(near + fit(2)) >> fit(2)))
-        sharp[k] = fit(value - fit(fit(fit(near + near) - fit(up + down) + fit(2)) >> fit(2)))
-    return number
+        plain[k] = fit(values[k] - fit(fit(near + fit(2)) >> fit(2)))
+        sharp[k] = fit(values[k] - fit(fit(fit(near + near) - fit(up + down) + fit(2)) >> fit(2)))
 
 
 @compiled
-def weigh(errors: Array, desk: Desk, number: int, header: int) -> None:
+def weigh(desk: Desk, part: Part, header: int) -> Array:
     """Set ``excess``: how much larger each error is than the least one that carries.
 
     Negative where the sample neither carries nor gives way. The class is not
     looked up: its floor is the unrest with all but its first three bits cleared.
+
+    :returns: the errors by the predictor that the header says.
     """
+    errors = desk.sharp if header & 1 else desk.plain
     fit = desk.unrest.dtype.type
     unrest, excess = desk.unrest, desk.excess
+    usable = desk.usable[part.plane, part.start : part.start + part.length]
     slope, offset = fit(STEEPNESS[header >> 6]), fit(STARTS[header >> 4 & 3])
-    for k in range(number):
+    for k in range(len(usable)):
         # Beyond this unrest every class rests, unless all carry alike.
         calm = min(unrest[k], fit(CALM - 1))
         smear = fit(calm | fit(calm >> fit(1)))
@@ -249,7 +348,8 @@ def weigh(errors: Array, desk: Desk, number: int, header: int) -> None:
         cleared = fit(max(fit(fit(smear + fit(1)) >> fit(3)), fit(1)) - fit(1))
         least = fit(fit(fit(fit(calm & fit(~cleared)) * slope) >> fit(8)) + offset)
         size = fit(errors[k] ^ fit(errors[k] >> fit(31)))
-        excess[k] = fit(size - least) if least <= fit(REACH) else fit(-1)
+        excess[k] = fit(size - least) if (least <= fit(REACH)) & (usable[k] > 0) else fit(-1)
+    return errors
 
 
 @compiled

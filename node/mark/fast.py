@@ -15,20 +15,24 @@ from node.mark.compiled import (
     BITS,
     CLASSES,
     CODES,
-    CORNERS,
     LENGTHS,
     STEPS,
     SYMBOL_TREE,
     SYMBOLS,
     Desk,
     Ground,
+    Part,
+    Tile,
     class_of,
     compiled,
     furnish,
     load,
     mirror,
+    part_of,
+    seat,
     sense,
     store,
+    tile_at,
     weigh,
 )
 from node.mark.fastsearch import Census, blank, cheapest, count, rank, total
@@ -108,8 +112,9 @@ class NumbaKernel:
 def _rooms(ground: Ground, desk: Desk, census: Census, amplitude: int) -> Array:
     rooms = np.zeros(len(ground.tiles), np.int64)
     for index in range(len(ground.tiles)):
-        if load(ground, desk, index):
-            count(desk, ground.tiles[index, 2], ground.tiles[index, 3], census)
+        tile = tile_at(ground, index)
+        if load(ground, desk, tile):
+            count(desk, tile, census)
             rooms[index] = max(0, total(census, amplitude) - LEAD_BITS) // 8
     return rooms
 
@@ -118,8 +123,9 @@ def _rooms(ground: Ground, desk: Desk, census: Census, amplitude: int) -> Array:
 def _choose(ground: Ground, desk: Desk, census: Census, need: int, amplitude: int) -> Array:
     headers = np.full(len(ground.tiles), -1)
     for index in range(len(ground.tiles)):
-        if load(ground, desk, index):
-            count(desk, ground.tiles[index, 2], ground.tiles[index, 3], census)
+        tile = tile_at(ground, index)
+        if load(ground, desk, tile):
+            count(desk, tile, census)
             headers[index] = cheapest(census, need, amplitude)
     return headers
 
@@ -129,32 +135,31 @@ def _hide(ground: Ground, desk: Desk, census: Census, task: Task, marked: Array)
     """Write the marked tiles into ``marked``; return which messages found no room."""
     full = np.zeros(len(task.plan), np.bool_)
     for row in range(len(task.plan)):
-        index, header = task.plan[row]
+        tile, header = tile_at(ground, task.plan[row, 0]), task.plan[row, 1]
         bits = task.messages[row]
-        if not load(ground, desk, index):
+        if not load(ground, desk, tile):
             full[row] = True
             continue
-        top, left, rows, columns = ground.tiles[index]
         for k in range(HEADER_BITS):
-            i, j = divmod(desk.spots[k], columns)
-            bits[k] = ground.samples[top + i, left + j] & 1
-        if not _write(ground, desk, index, header, bits):
-            load(ground, desk, index)
-            count(desk, rows, columns, census)
+            i, j = divmod(desk.spots[k], tile.columns)
+            bits[k] = ground.samples[tile.top + i, tile.left + j] & 1
+        if not _write(ground, desk, tile, header, bits):
+            load(ground, desk, tile)
+            count(desk, tile, census)
             header = -1
             for other in rank(census, len(bits), task.amplitude):
                 if other >= 0:
-                    load(ground, desk, index)
-                    if _write(ground, desk, index, other, bits):
+                    load(ground, desk, tile)
+                    if _write(ground, desk, tile, other, bits):
                         header = other
                         break
         if header < 0:
             full[row] = True
             continue
         for k in range(HEADER_BITS):
-            i, j = divmod(desk.spots[k], columns)
-            desk.around[(i + 1) * (columns + 2) + j + 1] |= header >> (HEADER_BITS - 1 - k) & 1
-        store(ground, desk, index, marked)
+            plane, at = seat(tile, desk.spots[k])
+            desk.planes[plane, at] |= header >> (HEADER_BITS - 1 - k) & 1
+        store(tile, desk, marked)
     return full
 
 
@@ -167,20 +172,20 @@ def _reveal(ground: Ground, desk: Desk, restored: Array) -> tuple[Array, Array]:
     for index in range(len(ground.tiles)):
         start = starts[index]
         starts[index + 1] = start
-        if not load(ground, desk, index):
+        tile = tile_at(ground, index)
+        if not load(ground, desk, tile):
             continue
-        top, left, _, columns = ground.tiles[index]
         header = 0
         for k in range(HEADER_BITS):
-            i, j = divmod(desk.spots[k], columns)
-            header = header << 1 | ground.samples[top + i, left + j] & 1
-        need = _undo(ground, desk, index, header, bits)
+            i, j = divmod(desk.spots[k], tile.columns)
+            header = header << 1 | ground.samples[tile.top + i, tile.left + j] & 1
+        need = _undo(ground, desk, tile, header, bits)
         if need == 0:
             continue
         for k in range(HEADER_BITS):
-            i, j = divmod(desk.spots[k], columns)
-            desk.around[(i + 1) * (columns + 2) + j + 1] |= bits[k]
-        store(ground, desk, index, restored)
+            plane, at = seat(tile, desk.spots[k])
+            desk.planes[plane, at] |= bits[k]
+        store(tile, desk, restored)
         lead = LEAD_BITS if _number(bits, HEADER_BITS, SIZE_BITS) == ESCAPE else LEAD_BITS - 16
         length = (need - lead) // 8
         for byte in range(length):
@@ -190,39 +195,33 @@ def _reveal(ground: Ground, desk: Desk, restored: Array) -> tuple[Array, Array]:
 
 
 @compiled
-def _layer(ground: Ground, desk: Desk, index: int, grid: int, header: int) -> int:
+def _layer(ground: Ground, desk: Desk, tile: Tile, part: Part, header: int) -> int:
     """Find the samples of a quarter grid that carry or give way, and their order."""
-    top, left, rows, columns = ground.tiles[index]
-    around = desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2)
     margin = 3 * STEPS[header >> 1 & 7] - 1
-    errors = desk.sharp if header & 1 else desk.plain
+    values = desk.planes[part.plane, part.start : part.start + part.length]
+    excess = desk.excess
     places = np.zeros(CLASSES + 1, np.int64)
     number = 0
-    first = CORNERS[grid, 1]
-    for i in range(CORNERS[grid, 0], rows, 2):
-        row, mask = around[i + 1], desk.usable[i]
-        low = ground.low[top + i if len(ground.low) > 1 else 0]
-        high = ground.high[top + i if len(ground.high) > 1 else 0]
-        width = sense(around[i], row, around[i + 2], first, desk)
-        weigh(errors, desk, width, header)
-        for k in range(width):
-            if desk.excess[k] < 0:
-                continue
-            j = first + 2 * k
-            if not mask[j]:
-                continue
-            if errors[k] >= 0:
-                room = np.int64(high[left + j if len(high) > 1 else 0]) - row[j + 1]
-            else:
-                room = np.int64(row[j + 1]) - low[left + j if len(low) > 1 else 0]
-            if room + desk.excess[k] >= margin:
-                desk.place[number] = (i + 1) * (columns + 2) + j + 1
-                desk.side[number] = 1 if errors[k] >= 0 else -1
-                desk.size[number] = desk.excess[k]
-                desk.room[number] = room
-                desk.classes[number] = class_of(desk.unrest[k])
-                places[desk.classes[number] + 1] += 1
-                number += 1
+    sense(desk, tile, part)
+    errors = weigh(desk, part, header)
+    for k in range(part.length):
+        if excess[k] < 0:
+            continue
+        i = tile.top + 2 * (k // tile.stride) + part.row
+        j = tile.left + 2 * (k % tile.stride) + part.column
+        if errors[k] >= 0:
+            room = _bound(ground.high, i, j) - values[k]
+        else:
+            room = values[k] - _bound(ground.low, i, j)
+        if room + excess[k] >= margin:
+            which = class_of(desk.unrest[k])
+            desk.place[number] = part.start + k
+            desk.side[number] = 1 if errors[k] >= 0 else -1
+            desk.size[number] = excess[k]
+            desk.room[number] = room
+            desk.classes[number] = which
+            places[which + 1] += 1
+            number += 1
     for which in range(CLASSES):
         places[which + 1] += places[which]
     for k in range(number):
@@ -230,6 +229,11 @@ def _layer(ground: Ground, desk: Desk, index: int, grid: int, header: int) -> in
         desk.order[places[which]] = k
         places[which] += 1
     return number
+
+
+@compiled
+def _bound(bounds: Array, row: int, column: int) -> int:
+    return int(bounds[min(row, len(bounds) - 1), min(column, bounds.shape[1] - 1)])
 
 
 @compiled
@@ -254,13 +258,13 @@ def _flags(desk: Desk, number: int, step: int) -> Array:
 
 
 @compiled
-def _write(ground: Ground, desk: Desk, index: int, header: int, bits: Array) -> bool:
+def _write(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> bool:
     """Move the samples; say whether every quarter grid had carriers enough."""
     step, code = STEPS[header >> 1 & 7], CODES[header >> 1 & 7]
-    rows, columns = ground.tiles[index, 2], ground.tiles[index, 3]
     end = len(bits)
     for grid in range(LAST + 1):
-        number = _layer(ground, desk, index, grid, header)
+        part = part_of(tile, grid)
+        number = _layer(ground, desk, tile, part, header)
         flags = _flags(desk, number, step)
         quota = _quota(len(bits), grid)
         start = end - quota
@@ -286,24 +290,24 @@ def _write(ground: Ground, desk: Desk, index: int, header: int, bits: Array) -> 
                 given += 1
                 move = size + SYMBOLS[code, -1 - word, given]
                 ended = given == length and used >= quota + seen
-            desk.around[desk.place[k]] += desk.side[k] * move
+            desk.planes[part.plane, desk.place[k]] += desk.side[k] * move
             if ended:
                 break
         if not ended:
             return False
         end = start
-        mirror(desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2))
+        mirror(desk, tile)
     return True
 
 
 @compiled
-def _undo(ground: Ground, desk: Desk, index: int, header: int, bits: Array) -> int:
+def _undo(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> int:
     """Move the samples back and set ``bits``; return their number, or 0 if there are too few."""
     step = STEPS[header >> 1 & 7]
-    rows, columns = ground.tiles[index, 2], ground.tiles[index, 3]
     need, start = 0, 0
     for grid in range(LAST, -1, -1):
-        number = _layer(ground, desk, index, grid, header)
+        part = part_of(tile, grid)
+        number = _layer(ground, desk, tile, part, header)
         quota = _quota(need, grid) if need else 0
         stop = _read(desk, desk.order[:number], header, quota, bits[start:])
         if stop == 0:
@@ -319,8 +323,8 @@ def _undo(ground: Ground, desk: Desk, index: int, header: int, bits: Array) -> i
             else:
                 move = 0 if bits[flag] else step
                 flag += 1
-            desk.around[desk.place[k]] -= desk.side[k] * move
-        mirror(desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2))
+            desk.planes[part.plane, desk.place[k]] -= desk.side[k] * move
+        mirror(desk, tile)
     return need
 
 

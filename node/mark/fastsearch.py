@@ -12,8 +12,10 @@ from node.mark.compiled import (
     CODES,
     STEPS,
     Desk,
+    Tile,
     class_of,
     compiled,
+    part_of,
     sense,
 )
 from node.mark.search import SCALE, TRIES, carriers_for
@@ -65,17 +67,17 @@ def blank() -> Census:
 
 
 @compiled
-def count(desk: Desk, rows: int, columns: int, census: Census) -> None:
+def count(desk: Desk, tile: Tile, census: Census) -> None:
     """Count on the tile on the desk."""
     counts, beyond = census.counts, census.beyond
     counts[:, : census.seen[0]] = 0
-    around = desk.around[: (rows + 2) * (columns + 2)].reshape(rows + 2, columns + 2)
     seen = 0
-    for i in range(rows):
-        row, mask, first = around[i + 1], desk.usable[i], i & 1
-        number = sense(around[i], row, around[i + 2], first, desk)
-        for k in range(number):
-            if mask[first + 2 * k] > 1:
+    for grid in range(2):
+        part = part_of(tile, grid)
+        sense(desk, tile, part)
+        usable = desk.usable[part.plane, part.start : part.start + part.length]
+        for k in range(len(usable)):
+            if usable[k] > 1:
                 which = class_of(desk.unrest[k])
                 seen = max(seen, which + 1)
                 plain, sharp = desk.plain[k], desk.sharp[k]
