@@ -33,9 +33,9 @@ class SetKeys:
     def __init__(self, secret: bytes, about: About) -> None:
         self._about = about
         self._head = about.pack_head()
-        self._object = _derive(secret, b"object")
-        self._tag = AESGCM(_derive(secret, b"tag"))
-        self._commitment = _derive(secret, b"commitment")
+        self._object = derive(secret, b"object")
+        self._tag = AESGCM(derive(secret, b"tag"))
+        self._commitment = derive(secret, b"commitment")
 
     def close(self, data: Buffer) -> NDArray[np.uint8]:
         """Return ciphertext and tag, with zeros up to what the chunks hold."""
@@ -88,5 +88,6 @@ class Stream:
         return self._room
 
 
-def _derive(secret: bytes, purpose: bytes) -> bytes:
+def derive(secret: bytes, purpose: bytes) -> bytes:
+    """Return the key of a set for one purpose."""
     return HKDF(SHA256(), KEY_BYTES, None, b"sealnode/v1/share-" + purpose).derive(secret)
