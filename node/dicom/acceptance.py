@@ -13,7 +13,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from node.dicom import contexts, status, tls
 from node.dicom.command import ViolationError
-from node.dicom.limits import Limits
+from node.dicom.limits import MIN_PDU, Limits
 from node.dicom.scp import Receiver, RejectedError, StoreScp
 from node.dicom.upper import UNEXPECTED, Synchronous
 from node.dicom.wire import LostError, Wire
@@ -182,6 +182,7 @@ class Acceptance:
             not 0 < len(proposed) <= contexts.MAX_CONTEXTS
             or len(identifiers) != len(proposed)
             or any(len(context.transfer_syntax) > MAX_SYNTAXES for context in proposed)
+            or 0 < self._assoc.dimse.maximum_pdu_size < MIN_PDU
         ):
             raise RejectedError(status.BAD_REQUEST)
         names = tls.names(self._sock) if isinstance(self._sock, ssl.SSLSocket) else ()

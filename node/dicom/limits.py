@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MIN_PDU = 128  # bytes; a peer that takes less cannot even be sent a command in one PDU
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

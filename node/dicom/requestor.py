@@ -10,6 +10,7 @@ from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.transport import AddressInformation
 
 from node.dicom import status
+from node.dicom.limits import MIN_PDU
 from node.dicom.reader import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
 from node.dicom.upper import Synchronous, silence
 from node.dicom.wire import Wire
@@ -106,6 +107,9 @@ class Requestor:
         if not assoc.is_established:
             wire.close()
             raise _failure(assoc, wire)
+        if 0 < assoc.dimse.maximum_pdu_size < MIN_PDU:
+            abort(assoc)
+            raise UnreachableError("the destination takes only tiny PDUs", code="max_pdu")
         return assoc
 
 

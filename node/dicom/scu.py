@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 META = 0x0002
 BATCH = 512 << 10  # bytes handed to the kernel at once
+MAX_FRAGMENTS = 300  # of these; each is three parts, and the system takes 1024 (IOV_MAX)
 CONVERTIBLE = frozenset({*contexts.NATIVE_LE, contexts.EXPLICIT_BE, contexts.DEFLATED})
 _DICM = 132  # PS3.10 7.1: preamble and prefix
 
@@ -191,7 +192,7 @@ class StorageScu:
         )
         parts: list[bytes | memoryview] = [command.pdus(context_id, request, max_pdu, command=True)]
         room = (max_pdu or self._limits.max_pdu) - 6 & ~1  # PS3.8 E.1: fragments are even
-        batch = max(1, BATCH // room)
+        batch = min(max(1, BATCH // room), MAX_FRAGMENTS)
         starts = range(dataset_offset(data), len(data), room)
         view = memoryview(data)
         for number, start in enumerate(starts):

@@ -169,6 +169,8 @@ class Server:
     def close(self, grace: float = 60.0) -> bool:
         """Stop accepting, let objects on their way arrive, then end every association.
 
+        Called once.
+
         :param grace: seconds after which what still runs is cut off.
         :return: whether nothing had to be cut off.
         """
@@ -184,4 +186,6 @@ class Server:
             listener.connections.shut_all()
             listener.connections.wait_empty(5.0)
         listener.tally.flush(final=True)
+        if listener.connections.wait_empty(0.0):
+            os.close(listener.stop)
         return clean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import socket
 import ssl
@@ -211,6 +212,26 @@ def test_another_application_context_and_another_protocol_version_are_rejected(s
     with connect(server.port) as sock:
         sock.sendall(associate_rq(version=2))
         assert receive_pdu(sock) == (3, bytes([0, 1, 2, 2]))
+
+
+@pytest.mark.parametrize("size", [1, 6, 127])
+def test_a_peer_that_takes_only_tiny_pdus_is_rejected(server, size):
+    tiny = associate_rq().replace(struct.pack(">I", 16384), struct.pack(">I", size))
+    with connect(server.port) as sock:
+        sock.sendall(tiny)
+        assert receive_pdu(sock) == (3, bytes([0, 1, 2, 1]))
+
+
+def test_more_than_1024_open_files_do_not_shut_the_port(server):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("the system allows too few open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1100):
+            stack.callback(os.close, os.dup(0))
+        assert echo(requestor(server.port)) == Delivered()
 
 
 @pytest.mark.parametrize(

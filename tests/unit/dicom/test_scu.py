@@ -91,7 +91,7 @@ def test_an_object_without_a_file_beneath_is_sent_too(tmp_path, scu):
     assert dataset_bytes(archive.paths()[0]) == dataset_bytes(sample())
 
 
-@pytest.mark.parametrize("max_pdu", [4096, 16382, 131072])
+@pytest.mark.parametrize("max_pdu", [128, 131, 4096, 16382, 131072])
 @pytest.mark.parametrize("size", [1, 4089, 4090, 4091, 500_000])
 def test_fragments_keep_to_the_peers_limit_and_lose_no_byte(tmp_path, scu, max_pdu, size):
     data = bytes(range(256)) * (size // 256 + 1)
