@@ -9,8 +9,9 @@ name, path or log line is made from one.
 
 from __future__ import annotations
 
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,8 @@ class StorageReceiver:
         self.pseudonym = pseudonym
         self.ring = ring
         self.clock = clock
+        # a deflated data set takes the memory of the inflated one: one at a time
+        self.inflating = threading.Lock()
         self._source_of = source_of
         self._called_aets = called_aets
         self._told: dict[str, float] = {}
@@ -176,7 +179,11 @@ class Receipt:
     def _describe(self) -> Instance:
         """Parse the object within the reader's bounds; pixels are not touched."""
         request = self._request
-        with self._incoming.mapped() as data:
+        deflated = request.transfer_syntax_uid == reader.DEFLATED_LE
+        with (
+            self._receiver.inflating if deflated else nullcontext(),
+            self._incoming.mapped() as data,
+        ):
             obj = reader.read(data)
             reader.check_command(obj, request.sop_class_uid, request.sop_instance_uid)
             return reader.describe(obj, "", self._size, request.peer, self._received_at)

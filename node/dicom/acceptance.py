@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
+from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 A_ASSOCIATE_RQ = 0x01  # PS3.8 Table 9-11
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"  # PS3.7 A.2.1
+# PS3.4 B.3.1: level 2 (all elements kept), signature level 1 (the object sent on has
+# none), elements may be coerced; each byte is followed by a reserved one
+STORAGE_SUPPORT = b"\x02\0\x01\0\x01\0"
 MAX_SYNTAXES = 64  # of one proposed context; the standard knows fewer
 
 _log = structlog.get_logger()
@@ -196,6 +200,12 @@ class Acceptance:
             unknown_classes=self._settings.unknown_classes,
         )
         self._assoc.acceptor.supported_contexts = [*supported, *self._settings.contexts]
+        self._assoc.bind(evt.EVT_SOP_EXTENDED, _extended)
         for event, handler, *arguments in self._settings.handlers:
             self._assoc.bind(event, handler, *arguments)
         return peer
+
+
+def _extended(event: evt.Event) -> dict[str, bytes]:
+    """Answer Storage's extended negotiation for each class that asks for it."""
+    return dict.fromkeys(set(event.app_info) & contexts.STORAGE_CLASSES, STORAGE_SUPPORT)

@@ -7,6 +7,7 @@ from network import CT, EXPLICIT_LE, IMPLICIT_LE, MemoryReceiver, dataset_bytes,
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless
 from pynetdicom import AE
+from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 from node.dicom.scp import RejectedError
 from node.dicom.status import CALLED_UNKNOWN, CALLING_UNKNOWN, CONGESTED, Answer
@@ -136,3 +137,15 @@ def test_a_query_is_not_accepted():
         assoc = associate(server.port, IMPLICIT_LE, cls="1.2.840.10008.5.1.4.1.2.2.1")
         assert not assoc.is_established
         assert assoc.rejected_contexts[0].result == 0x03
+
+
+def test_extended_negotiation_is_answered_with_what_is_true():
+    item = SOPClassExtendedNegotiation()
+    item.sop_class_uid = CT
+    item.service_class_application_information = b"\x03\0\0\0\x02\0"
+    ae = AE("MODALITY")
+    ae.add_requested_context(CT, EXPLICIT_LE)
+    with serving(MemoryReceiver()) as server:
+        assoc = ae.associate("127.0.0.1", server.port, ae_title="SEALNODE", ext_neg=[item])
+        assert assoc.acceptor.sop_class_extended == {CT: b"\x02\0\x01\0\x01\0"}
+        assoc.release()
