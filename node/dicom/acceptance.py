@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from pynetdicom import evt
@@ -206,6 +206,6 @@ class Acceptance:
         return peer
 
 
-def _extended(event: evt.Event) -> dict[str, bytes]:
+def _extended(event: Any) -> dict[str, bytes]:
     """Answer Storage's extended negotiation for each class that asks for it."""
     return dict.fromkeys(set(event.app_info) & contexts.STORAGE_CLASSES, STORAGE_SUPPORT)
