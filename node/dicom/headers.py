@@ -47,13 +47,27 @@ def pixel_span(obj: DicomObject) -> tuple[int, int]:
     return element.value, min(element.value + size, element.stop)
 
 
+def offset_tags(obj: DicomObject) -> list[int]:
+    """Return the tags of the Extended Offset Table, if there is a stream that it describes."""
+    element = obj.index.get(PIXEL_DATA)
+    if element is None or not element.undefined:
+        return []
+    return [tag for tag in OFFSET_TABLES if tag in obj.index]
+
+
+def offset_tables(obj: DicomObject) -> bytes:
+    """Return the raw elements of the Extended Offset Table; ``b""`` without one."""
+    found = [obj.index[tag] for tag in offset_tags(obj)]
+    return b"".join(obj.data[element.start : element.end] for element in found)
+
+
 def header_bytes(obj: DicomObject) -> bytes:
     """Return the header of an object; the same in every run.
 
     :raises UnsealableError: the elements are not in order (code ``order``), or
         Pixel Data end in a delimiter that has a length (code ``delimiter``).
     """
-    before, after = assemble(obj, dict.fromkeys(OFFSET_TABLES))
+    before, after = assemble(obj, dict.fromkeys(offset_tags(obj)))
     element = obj.index.get(PIXEL_DATA)
     if element is None:
         return pack_header(obj.transfer_syntax_uid, before, b"", b"", after)
@@ -114,13 +128,7 @@ def fill(header: bytes, pixels: bytes, tables: bytes = b"") -> bytes:
     :raises UnreadableError: the bytes are no header.
     """
     _, start, cut, _, elements = _unpack(header)
-    return elements[:start] + tables + elements[start:cut] + pixels + elements[cut:]
-
-
-def offset_tables(obj: DicomObject) -> bytes:
-    """Return the raw elements of the Extended Offset Table; ``b""`` without one."""
-    found = [obj.index[tag] for tag in OFFSET_TABLES if tag in obj.index]
-    return b"".join(bytes(obj.data[element.start : element.end]) for element in found)
+    return b"".join((elements[:start], tables, elements[start:cut], pixels, elements[cut:]))
 
 
 def header_copy(obj: DicomObject) -> bytes | None:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from node.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, Encoding, element_bytes, header
 from node.dicom.headers import (
-    OFFSET_TABLES,
     assemble,
     fill,
     is_undefined,
     offset_tables,
+    offset_tags,
     pack_header,
     parse_header,
     pixel_head,
@@ -151,6 +151,8 @@ def dress(
     for tag, value in zip((SMALLEST, LARGEST), extremes or (), strict=False):
         if tag in new and extremes is not None:
             new[tag] = _extreme(obj, tag, value)
+    if stored is not None:
+        new |= dict.fromkeys(offset_tags(obj))
     new |= _block(obj, private)
     new |= _group_lengths(obj, changes.group_lengths, new)
     before, after = assemble(obj, new)
@@ -205,7 +207,7 @@ def undress(obj: DicomObject, undo_data: bytes, original: DicomObject | None = N
     syntax, head = before_marking.transfer_syntax_uid, before_marking.head
     encoding = encoding_of(syntax)
     anew = encoding is not obj.encoding
-    changes: dict[int, bytes | None] = dict.fromkeys((*OFFSET_TABLES, *_own_tags(obj)))
+    changes: dict[int, bytes | None] = dict.fromkeys((*offset_tags(obj), *_own_tags(obj)))
     for tag, was in before_marking.elements.items():
         element = original.index.get(tag) if original and was is Was.IN_COPY else None
         if original and element:

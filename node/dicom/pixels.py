@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from node.dicom.elements import element_bytes
-from node.dicom.headers import OFFSET_TABLES, assemble, offset_tables, pixel_head
+from node.dicom.headers import assemble, offset_tables, offset_tags, pixel_head
 from node.dicom.native import (
     MONOCHROME,
     bounds_of,
@@ -219,7 +219,7 @@ def load(obj: DicomObject, codec: Codec | None = None, *, lossy: str = "refuse")
 
 def _native(obj: DicomObject, facts: Facts, words: Words) -> DicomObject:
     """The same object with its decoded words, in explicit VR little endian."""
-    changes: dict[int, bytes | None] = dict.fromkeys(OFFSET_TABLES)
+    changes: dict[int, bytes | None] = dict.fromkeys(offset_tags(obj))
     if facts.samples_per_pixel > 1:
         changes[PHOTOMETRIC] = element_bytes(PHOTOMETRIC, "CS", b"RGB", obj.encoding)
         changes[PLANAR] = element_bytes(PLANAR, "US", b"\0\0", obj.encoding)

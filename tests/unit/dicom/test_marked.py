@@ -18,7 +18,8 @@ from pydicom.uid import (
 
 from node.dicom import marked, pixels, reader
 from node.dicom.compare import differences
-from node.dicom.elements import Encoding, element_bytes
+from node.dicom.elements import SEQUENCE_END, UNDEFINED, Encoding, element_bytes, header
+from node.dicom.encapsulated import to_items
 from node.dicom.headers import assemble, header_bytes, header_copy, open_copy, parse_header
 from node.dicom.marked import HEADER_COPY, KEY_HINT, SEALED_RECORD, Work
 from node.dicom.reader import read, read_dataset
@@ -203,6 +204,24 @@ def test_an_object_without_pixels_is_sealed_in_its_header():
     sealed, changes = dressed(obj, image=False)
     header = marked.undress(read(sealed), marked.undo(obj, changes, header_copy=True))
     assert marked.refill(header, read(sealed), obj.file) == data
+
+
+@pytest.mark.parametrize("in_pixels", [True, False])
+def test_an_offset_table_goes_with_the_stream_that_it_describes(in_pixels):
+    native = read(image(WORDS))
+    before, after = assemble(native, {})
+    table = element_bytes(0x7FE00001, "OV", bytes(8), LE)
+    pixel = header(reader.PIXEL_DATA, "OB", UNDEFINED, LE) + to_items([b"stream"])
+    data = before + table + pixel + header(SEQUENCE_END, "", 0, LE) + after
+    obj = read_dataset(data, "1.2.840.10008.1.2.5")
+    changes = marked.plan(obj, WORK, image=in_pixels)
+    stored = pixels.Stored(to_items([b"other"]), obj.transfer_syntax_uid) if in_pixels else None
+    found = read_dataset(marked.dress(obj, changes, stored, private={}), obj.transfer_syntax_uid)
+    assert (0x7FE00001 in found.index) is not in_pixels
+    back = marked.undress(found, marked.undo(obj, changes, header_copy=False))
+    assert back == header_bytes(obj)
+    if not in_pixels:
+        assert read(marked.refill(back, found)).dataset == data
 
 
 def test_group_lengths_stay_true_and_come_back():
