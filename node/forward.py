@@ -104,6 +104,7 @@ class Forwarder:
     :param chance: gives random numbers in [0, 1), for jitter.
     :param batch: rows on one lease.
     :param lease: seconds.
+    :param stopping: when it says true, what was claimed and not begun is given back.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Forwarder:
         monotonic: Callable[[], float] = time.monotonic,
         batch: int = 64,
         lease: float = 300.0,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.ledger = ledger
         self.blobs = blobs
@@ -134,6 +136,7 @@ class Forwarder:
         self._senders = senders
         self._worker = worker
         self._batch = batch
+        self._stopping = stopping
         self._lanes: dict[str, _Lane] = {}
         self._renewed = 0.0
 
@@ -158,9 +161,7 @@ class Forwarder:
         )
         for index, claim in enumerate(claims):
             rest = claims[index:]
-            try:
-                self._renew(rest)
-            except StaleClaimError:
+            if self._stopping() or not self._hold(rest):
                 self.ledger.release(rest)
                 break
             guard(
@@ -258,6 +259,14 @@ class Forwarder:
         file.seek(0)
         _compare(digest, delivery)
         return file
+
+    def _hold(self, claims: Sequence[DeliveryClaim]) -> bool:
+        """Renew leases as :meth:`_renew` does; return whether they are still held."""
+        try:
+            self._renew(claims)
+        except StaleClaimError:
+            return False
+        return True
 
     def _renew(self, claims: Sequence[DeliveryClaim]) -> None:
         """Extend the leases of what is not settled yet, when a third of the time is over."""

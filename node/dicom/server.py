@@ -6,6 +6,7 @@ that the accepting thread never waits for a peer.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
     from node.dicom.scp import Receiver
 
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+PAUSE = 0.1  # seconds until the system is asked again
+POLL = 0.25  # seconds in which the accepting thread notices that it shall stop
+
 _log = structlog.get_logger()
 
 
@@ -47,6 +52,7 @@ class Listener(ThreadedAssociationServer):
         self.receiver = receiver
         self.connections = Connections(settings.limits)
         self.tally = Tally()
+        self._pause = threading.Event()
         self.stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         super().__init__(*args, **kwargs)
 
@@ -57,14 +63,28 @@ class Listener(ThreadedAssociationServer):
         super().server_bind()
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
-        """Accept, and nothing more: TLS is the connection's own business."""
-        return cast("socket.socket", self.socket).accept()
+        """Accept, and nothing more: TLS is the connection's own business.
+
+        :raises OSError: the system has no descriptor left, among other reasons.
+        """
+        try:
+            return cast("socket.socket", self.socket).accept()
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                self.tally.note("descriptors_exhausted", address="")
+                self._pause.wait(PAUSE)  # the connection stays in the backlog
+            raise
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Note the connection."""
         if self.connections.opened(request, client_address[0]):
             self.tally.note("connection_displaced", address=client_address[0])
         return True
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that got no thread."""
+        self.connections.closed(request)
+        super().shutdown_request(request)
 
     def service_actions(self) -> None:
         """Write what was counted."""
@@ -149,7 +169,7 @@ class Server:
         assert isinstance(listener, Listener)
         self._listener = listener
         self._thread = threading.Thread(
-            target=self._listener.serve_forever, args=(0.25,), name="accept", daemon=True
+            target=self._listener.serve_forever, args=(POLL,), name="accept", daemon=True
         )
 
     @property

@@ -234,6 +234,23 @@ def test_more_than_1024_open_files_do_not_shut_the_port(server):
         assert echo(requestor(server.port)) == Delivered()
 
 
+def test_no_descriptor_left_is_waited_out_without_a_busy_loop(receiver):
+    before = time.process_time()
+    with capture_logs() as lines, serving(receiver) as server, socket.socket() as early:
+        with contextlib.ExitStack() as stack:
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            highest = os.dup(0)
+            os.close(highest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest, limits[1]))
+            stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+            early.connect(("127.0.0.1", server.port))
+            time.sleep(0.5)
+        assert echo(requestor(server.port)) == Delivered()
+        assert time.process_time() - before < 0.4
+    noted = [line["count"] for line in lines if line["event"] == "descriptors_exhausted"]
+    assert 0 < sum(noted) < 10
+
+
 @pytest.mark.parametrize(
     "title", [b"CT\n1", b"CT\x1b[31m", b"\0" * 16, b"\xff\xfe", b" " * 16, b"A\\B"]
 )

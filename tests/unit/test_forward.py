@@ -347,6 +347,16 @@ def test_what_was_claimed_when_the_process_died_is_sent_after_a_restart():
     assert node.delivery(entry).state is DeliveryState.SENT
 
 
+def test_stopping_gives_back_what_was_not_begun():
+    asked = []
+    node = Node(stopping=lambda: asked.append(1) or len(asked) > 2)
+    entries = [node.add(n) for n in range(5)]
+    node.forwarder.step("pacs")
+    assert len(node.pacs.sent) == 2
+    assert [node.delivery(entry).attempts for entry in entries[2:]] == [0, 0, 0]
+    assert node.ledger.release_worker("w") == 0
+
+
 def test_closing_releases_every_association():
     node = Node()
     node.add(1)
