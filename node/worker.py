@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from node.errors import SealnodeError, StaleClaimError
+from node.errors import ConfigError, SealnodeError, StaleClaimError
 from node.spool.base import DeliveryClaim, EntryClaim
 from node.types import DeliveryState, EntryState
 
@@ -41,7 +42,7 @@ C = TypeVar("C", EntryClaim, DeliveryClaim)
 class Doorbell:
     """Wakes workers in other processes. A lost ring costs them only their idle time.
 
-    :param path: a FIFO, made if it is not there.
+    :param path: a FIFO, made if it is not there; another file is a ConfigError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,6 +65,8 @@ class Doorbell:
                 os.mkfifo(self._path, 0o600)
             # Open for writing, too: else the last ringer to leave would wake us for ever.
             self._waiting = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW)
+            if not stat.S_ISFIFO(os.fstat(self._waiting).st_mode):
+                raise ConfigError([f"{self._path}: is not a FIFO"], hint="remove it")
         rung = bool(select.select([self._waiting], [], [], seconds)[0])
         if rung:
             with suppress(BlockingIOError):  # another waiter took it; both were woken

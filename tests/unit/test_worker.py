@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from node.errors import (
+    ConfigError,
     SpoolFullError,
     StaleClaimError,
     UnreachableError,
@@ -339,6 +340,12 @@ def test_a_ring_ends_the_wait(bell):
 def test_a_ring_that_nobody_hears_is_no_error(bell, tmp_path):
     bell.ring()
     Doorbell(tmp_path / "nowhere" / "bell").ring()
+
+
+def test_a_file_in_the_place_of_the_bell_is_refused(tmp_path):
+    (tmp_path / "bell").write_text("always ready to be read")
+    with pytest.raises(ConfigError):
+        Doorbell(tmp_path / "bell").wait(0)
 
 
 def test_many_rings_wake_once(bell):

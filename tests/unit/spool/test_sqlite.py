@@ -361,7 +361,7 @@ def test_a_full_disk_refuses_and_the_ledger_goes_on_when_there_is_room(ledger):
 
 
 def test_another_process_that_holds_the_database_is_waited_for_then_told(path, monkeypatch):
-    monkeypatch.setattr(database, "BUSY_MS", 20)
+    monkeypatch.setattr(database, "BUSY_TRIES", 10)
     ledger = SqliteLedger(path)
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
