@@ -25,31 +25,27 @@ def chunk_bytes(length: int, k: int) -> int:
     return -(-length // (k * field.STRIPS)) * field.STRIPS
 
 
-def disperse(padded: NDArray[np.uint8], k: int, chunks: Sequence[NDArray[np.uint8]]) -> None:
-    """Write n chunks; the first k are the parts of what is dispersed.
+def disperse(parts: Sequence[NDArray[np.uint8]], more: Sequence[NDArray[np.uint8]]) -> None:
+    """Write the chunks k + 1 to n; the first k are the parts of what is dispersed.
 
-    :param padded: uint8, k times :func:`chunk_bytes` long, zeros at the end.
-    :param chunks: n flat arrays, uint8, each :func:`chunk_bytes` long.
+    :param parts: k flat arrays, uint8, each :func:`chunk_bytes` long.
+    :param more: n - k such arrays.
     """
-    rows = list(padded.reshape(k, -1))
-    for chunk, row in zip(chunks[:k], rows, strict=True):
-        chunk[:] = row
-    if len(chunks) > k:
-        field.apply(field.interpolation(range(k), range(k, len(chunks))), rows, chunks[k:])
+    if more:
+        k = len(parts)
+        field.apply(field.interpolation(range(k), range(k, k + len(more))), parts, more)
 
 
-def gather(chunks: Mapping[int, Buffer], k: int) -> NDArray[np.uint8]:
-    """Return what was dispersed, with its padding.
+def gather(chunks: Mapping[int, Buffer], k: int) -> list[Buffer]:
+    """Return the parts of what was dispersed.
 
     :param chunks: any k of them, equally long, by number, counting from 0.
     """
     known = sorted(chunks)
     rows = [np.frombuffer(chunks[number], np.uint8) for number in known]
-    whole = np.empty((k, len(rows[0])), np.uint8)
-    for number, row in zip(known, rows, strict=True):
-        if number < k:
-            whole[number] = row
     lost = [number for number in range(k) if number not in chunks]
+    found = [np.empty(len(rows[0]), np.uint8) for _ in lost]
     if lost:
-        field.apply(field.interpolation(known, lost), rows, [whole[number] for number in lost])
-    return whole.reshape(-1)
+        field.apply(field.interpolation(known, lost), rows, found)
+    again = dict(zip(lost, (row.data for row in found), strict=True))
+    return [again[number] if number in again else chunks[number] for number in range(k)]

@@ -119,6 +119,8 @@ def apply(
     targets = [strip for row in outs for strip in row.reshape(STRIPS, -1)]
     missing = plan.inputs - len(sources)
     length = len(targets[0])
+    if not length:
+        return
     least, most = _BLOCKS
     block = max(least, min(most, _CACHE // plan.strips))
     block = -(-length // -(-length // block))

@@ -6,6 +6,7 @@ secret of a set reads its object; nobody keeps it whole.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from node.crypto.shares.share import KEY_BYTES
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
 
     from node.crypto.shares.share import About, Buffer, Share
 
 _NONCE = bytes(12)  # each key closes one thing
-_CTR_MARGIN = 15  # bytes beyond its output that update_into() wants to be there
+MARGIN = 15  # bytes beyond its output that update_into() wants to be there
 
 
 class SetKeys:
@@ -37,26 +39,54 @@ class SetKeys:
         self._tag = AESGCM(derive(secret, b"tag"))
         self._commitment = derive(secret, b"commitment")
 
-    def close(self, data: Buffer) -> NDArray[np.uint8]:
-        """Return ciphertext and tag, with zeros up to what the chunks hold."""
-        whole = np.empty(self._about.k * self._about.body_bytes, np.uint8)
-        whole[self._about.dispersed :] = 0
-        room = whole.data[: self._about.dispersed]
-        AESGCM(self._object).encrypt_into(_NONCE, data, self._head, room)
-        return whole
+    def close(self, data: Buffer, chunks: Sequence[memoryview]) -> None:
+        """Write ciphertext, tag and zeros into chunks, one after the other.
 
-    def open(self, closed: Buffer) -> bytes | None:
-        """Return the object; None if it is not what was closed."""
+        :param chunks: of equal length and writable, each with ``MARGIN`` bytes
+            behind it that may be overwritten.
+        """
+        cipher = Cipher(algorithms.AES(self._object), modes.GCM(_NONCE)).encryptor()
+        cipher.authenticate_additional_data(self._head)
+        size = len(chunks[0]) - MARGIN
+        whole = memoryview(data)
+        for number, chunk in enumerate(chunks):
+            cipher.update_into(whole[number * size : (number + 1) * size], chunk)
+        cipher.finalize()
+        end = cipher.tag.ljust(len(chunks) * size - len(data), b"\0")
+        for number, chunk in enumerate(chunks):
+            start = min(max(len(data) - number * size, 0), size)
+            chunk[start:size], end = end[: size - start], end[size - start :]
+
+    def open(self, parts: Sequence[Buffer]) -> memoryview | None:
+        """Return the object; None if it is not what was closed.
+
+        :param parts: ciphertext and tag, cut anywhere.
+        """
+        length = self._about.length
+        cipher = Cipher(algorithms.AES(self._object), modes.GCM(_NONCE)).decryptor()
+        cipher.authenticate_additional_data(self._head)
+        data, tag, at = np.empty(length + MARGIN, np.uint8).data, b"", 0
+        for part in parts:
+            text = memoryview(part)[: length - at]
+            at += cipher.update_into(text, data[at:])
+            tag += part[len(text) :]
         try:
-            return AESGCM(self._object).decrypt(_NONCE, closed, self._head)
+            cipher.finalize_with_tag(tag)
         except InvalidTag:
             return None
+        return data[:length].toreadonly()
 
-    def commit(self, held: Buffer) -> bytes:
-        """Return the commitment to what the bodies hold together."""
-        code = hmac.new(self._commitment, self._head, "sha256")
-        code.update(held)
-        return code.digest()
+    def commit(self, parts: Sequence[Buffer], pool: Executor | None) -> Callable[[], bytes]:
+        """Return what gives the commitment to what the bodies hold together.
+
+        :param parts: it, in the pieces of ``chunk_bytes`` that the format says.
+        :param pool: if given, its threads hash, beginning now.
+        """
+        begun = [_digest(part, pool) for part in parts]
+        message = self._head
+        return lambda: hmac.digest(
+            self._commitment, message + b"".join(one() for one in begun), "sha256"
+        )
 
     def tag(self, index: int, body: Buffer) -> bytes:
         """Return the tag of a body: GMAC, which is GCM without a plaintext."""
@@ -83,9 +113,16 @@ class Stream:
         """Return so many bytes, and some to ignore, valid until the next call."""
         if len(self._zeros) != count:
             self._zeros = bytes(count)
-            self._room = bytearray(count + _CTR_MARGIN)
+            self._room = bytearray(count + MARGIN)
         self._cipher.update_into(self._zeros, self._room)
         return self._room
+
+
+def _digest(part: Buffer, pool: Executor | None) -> Callable[[], bytes]:
+    """Return what gives the SHA-256 of a part."""
+    if pool:
+        return pool.submit(lambda: hashlib.sha256(part).digest()).result
+    return lambda: hashlib.sha256(part).digest()
 
 
 def derive(secret: bytes, purpose: bytes) -> bytes:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hmac
 import os
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from node.crypto.shares import dispersal, shamir, signer, tree
 from node.crypto.shares.judging import Report, State, judge
-from node.crypto.shares.keys import SetKeys, Stream
+from node.crypto.shares.keys import MARGIN, SetKeys, Stream
 from node.crypto.shares.share import (
     COMMITMENT_BYTES,
     KEY_BYTES,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from concurrent.futures import Executor
 
+    from numpy.typing import NDArray
+
     from node.crypto.shares.share import Buffer
 
     Random = Callable[[int], bytes]
@@ -47,7 +50,7 @@ _NO_COMMITMENT = bytes(COMMITMENT_BYTES)
 class Combined:
     """An object that came back, and what became of each share."""
 
-    data: bytes
+    data: memoryview
     report: Report
 
 
@@ -66,7 +69,7 @@ def split(
     :param by: signs the set; without, whoever reads can tell damage from
         truth, but not who made the set.
     :param random: so many unpredictable bytes; the same ones give the same shares.
-    :param pool: if given, one thread of it hashes meanwhile.
+    :param pool: if given, its threads hash meanwhile.
     :raises UsageError: k and n make no sense.
     :raises UnreadableError: the object is longer than 1 GiB.
     """
@@ -80,14 +83,15 @@ def split(
     owns = np.empty((n, KEY_BYTES), np.uint8)
     shamir.split(secret, k, list(owns), random)
     keys = SetKeys(secret, draft)
-    rooms = [np.empty(draft.head_bytes(i) + draft.body_bytes, np.uint8) for i in range(1, n + 1)]
-    bodies = [room[draft.head_bytes(i) :] for i, room in enumerate(rooms, 1)]
+    rooms = _rooms(draft)
+    bodies = [room[draft.head_bytes(i) : -MARGIN] for i, room in enumerate(rooms, 1)]
     if mode is Mode.COMPUTATIONAL:
-        closed = keys.close(data)
-        commitment = _soon(pool, keys.commit, closed.data[: draft.dispersed])
-        dispersal.disperse(closed, k, bodies)
+        wide = [room.data[draft.head_bytes(i) :] for i, room in enumerate(rooms[:k], 1)]
+        keys.close(data, wide)
+        commitment = keys.commit(_pieces(draft, [body.data for body in bodies[:k]]), pool)
+        dispersal.disperse(bodies[:k], bodies[k:])
     else:
-        commitment = _soon(pool, keys.commit, data)
+        commitment = keys.commit(_pieces(draft, [data]), pool)
         shamir.split(data, k, bodies, Stream(random(KEY_BYTES)).draw)
     tags = [keys.tag(index, body.data) for index, body in enumerate(bodies, 1)]
     about = replace(draft, commitment=commitment())
@@ -103,7 +107,7 @@ def split(
         )
         head = share.pack_head()
         room[: len(head)] = np.frombuffer(head, np.uint8)
-    return [room.data.toreadonly() for room in rooms]
+    return [room.data[:-MARGIN].toreadonly() for room in rooms]
 
 
 def combine(
@@ -116,7 +120,7 @@ def combine(
 
     :param trusted: public keys; if there are any, only sets that one of them
         signed count.
-    :param pool: if given, one thread of it hashes meanwhile.
+    :param pool: if given, its threads hash meanwhile.
     :raises UnreadableError: too few shares are given, or none is one.
     :raises DamagedError: too few of those given are good, or what they give
         is not what was shared.
@@ -129,16 +133,16 @@ def combine(
     about, keys = report.about, judged.keys
     chosen = dict(sorted(judged.good.items())[: about.k])
     if about.mode is Mode.COMPUTATIONAL:
-        whole = dispersal.gather({i - 1: share.body for i, share in chosen.items()}, about.k)
-        held: Buffer = whole.data[: about.dispersed]
-        padding = whole.data[about.dispersed :]
-        commitment = _soon(pool, keys.commit, held)
-        data = keys.open(held)
+        chunks = dispersal.gather({i - 1: share.body for i, share in chosen.items()}, about.k)
+        commitment = keys.commit(_pieces(about, chunks), pool)
+        data = keys.open(_pieces(about, chunks))
     else:
-        joined = shamir.join({i: share.body for i, share in chosen.items()})
-        data, padding = joined[: about.length].tobytes(), joined.data[about.length :]
-        commitment = _soon(pool, keys.commit, data)
-    if data is None or any(padding) or not hmac.compare_digest(commitment(), about.commitment):
+        joined = shamir.join({i: share.body for i, share in chosen.items()}).data
+        chunks = [joined]
+        commitment = keys.commit(_pieces(about, chunks), pool)
+        data = joined[: about.length].toreadonly()
+    padded = any(_padding(about, chunks))
+    if data is None or padded or not hmac.compare_digest(commitment(), about.commitment):
         raise DamagedError(
             "the shares fit together, but do not give the object that was shared",
             hint="whoever made them, or k of those who keep them, made them up",
@@ -168,8 +172,33 @@ def _too_few(report: Report) -> UnreadableError | DamagedError:
     return UnreadableError(message, code="too_few")
 
 
-def _soon(
-    pool: Executor | None, work: Callable[[Buffer], bytes], data: Buffer
-) -> Callable[[], bytes]:
-    """Return what gives the result of some work, which a thread does meanwhile if there is one."""
-    return pool.submit(work, data).result if pool else lambda: work(data)
+def _rooms(about: About) -> list[NDArray[np.uint8]]:
+    """Return an array for each share, each overlapping the next by ``MARGIN`` bytes.
+
+    They are one piece of memory: pieces that come and go are given back to the
+    system and fetched again for each object, which costs more than the arithmetic.
+    """
+    sizes = [about.head_bytes(i) + about.body_bytes for i in range(1, about.n + 1)]
+    whole = np.empty(sum(sizes) + MARGIN, np.uint8)
+    ends = list(accumulate(sizes))
+    return [whole[end - size : end + MARGIN] for size, end in zip(sizes, ends, strict=True)]
+
+
+def _pieces(about: About, parts: Sequence[Buffer]) -> list[memoryview]:
+    """Return what the bodies hold together in pieces of a k-th, without padding."""
+    size = dispersal.chunk_bytes(about.dispersed, about.k)
+    pieces = []
+    for number in range(about.k):
+        length = min(max(about.dispersed - number * size, 0), size)
+        part, at = (parts[0], number * size) if len(parts) == 1 else (parts[number], 0)
+        pieces.append(memoryview(part)[at : at + length])
+    return pieces
+
+
+def _padding(about: About, parts: Sequence[Buffer]) -> bytes:
+    """Return what lies behind what the bodies hold together."""
+    pieces = _pieces(about, parts)
+    if len(parts) == 1:
+        return bytes(memoryview(parts[0])[about.dispersed :])
+    ends = zip(parts, pieces, strict=True)
+    return b"".join(bytes(memoryview(part)[len(piece) :]) for part, piece in ends)

@@ -35,8 +35,7 @@ def split(secret: Buffer, k: int, shares: Sequence[NDArray[np.uint8]], draw: Dra
     if missing := share_bytes(len(row)) - len(row):
         row = np.concatenate((row, np.zeros(missing, np.uint8)))
     matrix = tuple(field.powers(index, k) for index in range(1, len(shares) + 1))
-    if len(row):
-        field.apply(matrix, [row], shares, draw)
+    field.apply(matrix, [row], shares, draw)
 
 
 def join(shares: Mapping[int, Buffer]) -> NDArray[np.uint8]:
@@ -49,6 +48,5 @@ def join(shares: Mapping[int, Buffer]) -> NDArray[np.uint8]:
     indices = sorted(shares)
     rows = [np.frombuffer(shares[index], np.uint8) for index in indices]
     secret = np.empty(len(rows[0]), np.uint8)
-    if len(secret):
-        field.apply(field.interpolation(indices, [0]), rows, [secret])
+    field.apply(field.interpolation(indices, [0]), rows, [secret])
     return secret

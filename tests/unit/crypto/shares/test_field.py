@@ -56,9 +56,10 @@ def test_all_points_differ():
     assert len({field.point(index) for index in range(256)}) == 256
 
 
-def test_a_matrix_does_to_strips_what_it_does_to_symbols():
+@pytest.mark.parametrize("length", [0, 8, 64, 512, 520, 4096])
+def test_a_matrix_does_to_strips_what_it_does_to_symbols(length):
     matrix = ((1, 2, 0x8E), (0xFF, 0, 1), (3, 7, 29), (0, 1, 0))
-    rows = [random_row(64) for _ in range(3)]
+    rows = [random_row(length) for _ in range(3)]
     elements = [symbols(row) for row in rows]
     for weights, out in zip(matrix, applied(matrix, rows), strict=True):
         expected = bytes(
