@@ -19,7 +19,7 @@ from node.dicom.compare import differences
 from node.errors import UnreadableError, UnsealableError
 from node.types import Peer
 
-OUTCOMES = Path(__file__).parents[1] / "golden" / "dicom_outcomes.txt"
+OUTCOMES = Path(__file__).with_name("dicom_outcomes.txt")
 WORK = marked.Work("reversible mark tiles-1", "a1b2c3d4", "0.1.0", 1_700_000_000.0)
 FUZZED = (
     "CT_small.dcm",
