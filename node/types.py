@@ -216,6 +216,8 @@ class Delivery:
     not_before: float = 0.0
     created_at: float = 0.0
     reason: str = ""
+    readback_at: float | None = None  #: when it is to be read back; None if not (any more)
+    lost: int = 0  #: how often the destination did not have it when it was read back
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
+from node.spool.aftercare import Aftercare
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from mmap import mmap
@@ -129,8 +131,7 @@ class EntryClaim:
     """A spool entry on lease.
 
     :param token: fences: a later claim of the same row has a higher one.
-    :param crashes: how many claims in a row, before this one, ended without a
-        word or by an unforeseen error.
+    :param crashes: claims in a row, before this one, that ended without a word.
     """
 
     entry: SpoolEntry
@@ -160,7 +161,7 @@ class Stats:
     pending: dict[str, int]
 
 
-class Ledger(Protocol):
+class Ledger(Aftercare, Protocol):
     """The rows. Every method is one transaction, durable when it returns.
 
     Times are seconds since the epoch and come from the ledger's own clock. No
@@ -230,10 +231,13 @@ class Ledger(Protocol):
         """Lease PENDING deliveries of one destination that are due, as above."""
         ...
 
-    def settle(self, claim: DeliveryClaim, state: DeliveryState, reason: str, event: Event) -> None:
-        """End a delivery as SENT, VERIFIED or PARKED; the last one ends its entry.
+    def settle(
+        self, claim: DeliveryClaim, state: DeliveryState, reason: str, event: Event,
+        *, readback_in: float | None = None,
+    ) -> None:  # fmt: skip
+        """End a delivery as SENT or PARKED; the last one makes its entry DONE or PARKED.
 
-        The entry is DONE then, or PARKED if one of its deliveries is.
+        :param readback_in: seconds until it is to be read back; None for never.
 
         :raises StaleClaimError: the lease was lost.
         """
@@ -342,10 +346,10 @@ class Ledger(Protocol):
         ...
 
     def forget(self, entry: int, event: Event) -> None:
-        """Delete a DONE or DISCARDED entry's rows; its blobs become :meth:`garbage`.
+        """Delete an ended entry's rows; its blobs become :meth:`garbage`.
 
         :raises KeyError: there is no such entry.
-        :raises UsageError: it has not ended.
+        :raises UsageError: it has not ended, or waits to be read back.
         """
         ...
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
-from node.errors import StaleClaimError
 from node.spool import states
 from node.spool.base import Accepted, DeliveryClaim, EntryClaim
 from node.spool.buffers import MemoryBlobs
-from node.spool.tables import DeliveryItem, EntryItem, Item, Tables
+from node.spool.memory_aftercare import MemoryAftercare
+from node.spool.tables import DeliveryItem, EntryItem, Item
 from node.types import DeliveryState, EntryState
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ __all__ = ["MemoryBlobs", "MemoryLedger"]
 Row = TypeVar("Row", bound=Item)
 
 
-class MemoryLedger(Tables):
+class MemoryLedger(MemoryAftercare):
     """A :class:`~node.spool.base.Ledger` that forgets all when the process ends."""
 
     # What arrives ---------------------------------------------------------
@@ -114,12 +114,21 @@ class MemoryLedger(Tables):
             self._entries[claim.entry.id].state = state
             self.record(event)
 
-    def settle(self, claim: DeliveryClaim, state: DeliveryState, reason: str, event: Event) -> None:
-        """End a delivery as SENT, VERIFIED or PARKED; the last one ends its entry."""
+    def settle(
+        self,
+        claim: DeliveryClaim,
+        state: DeliveryState,
+        reason: str,
+        event: Event,
+        *,
+        readback_in: float | None = None,
+    ) -> None:
+        """End a delivery as SENT or PARKED; the last one ends its entry."""
         with self._lock:
             self._fenced(claim).end(reason)
             delivery = self._deliveries[claim.delivery.id]
             delivery.state = state
+            delivery.readback_at = None if readback_in is None else self._now() + readback_in
             self._finish(delivery.entry)
             self.record(event)
 
@@ -180,6 +189,10 @@ class MemoryLedger(Tables):
             for delivery in self._of(found, *states.UNSENT):
                 delivery.end(delivery.reason)
                 delivery.state = DeliveryState.DISCARDED
+            for delivery in self._of(found):
+                if delivery.readback_at is not None:
+                    delivery.free()
+                    delivery.readback_at = None
 
     def remake(self, entry: int, event: Event) -> None:
         """Seal a READY entry again, since the object to send is gone or damaged."""
@@ -224,6 +237,8 @@ class MemoryLedger(Tables):
         with self._lock:
             found = self._entries[entry]
             states.refuse_unended(entry, found.state)
+            if found.ended_at is None:
+                raise states.unread(entry)
             for delivery in self._of(found):
                 del self._deliveries[delivery.id]
             del self._entries[entry]
@@ -236,11 +251,6 @@ class MemoryLedger(Tables):
         with self._lock:
             for blob in blobs:
                 self._garbage.pop(blob, None)
-
-    def record(self, event: Event) -> None:
-        """Append an audit event that belongs to no row."""
-        with self._lock:
-            self._outbox[next(self._event_seqs)] = (self._now(), event)
 
     def renumber(self, last: int, event: Event) -> None:
         """Number the audit events that wait, then ``event``, on from ``last``."""
@@ -274,27 +284,7 @@ class MemoryLedger(Tables):
             item.not_before = 0.0 if item.not_before <= now else min(item.not_before, horizon)
         due = [item for item in waiting if item.leased_until is None and not item.not_before]
         due.sort(key=lambda item: (-item.priority, item.id))
-        chosen = states.choose([(item.id, item.crashes) for item in due[:limit]])
-        claimed = [item for item in due if item.id in chosen]
-        for item in claimed:
-            item.lease(worker, min(now + lease, horizon))
-        return claimed
-
-    def _holding(self, claim: EntryClaim | DeliveryClaim) -> Item | None:
-        """Return the row if the claim still holds its lease."""
-        item: Item | None
-        if isinstance(claim, EntryClaim):
-            item = self._entries.get(claim.entry.id)
-        else:
-            item = self._deliveries.get(claim.delivery.id)
-        held = item and item.token == claim.token and item.leased_until is not None
-        return item if held else None
-
-    def _fenced(self, claim: EntryClaim | DeliveryClaim) -> Item:
-        item = self._holding(claim)
-        if item is None:
-            raise StaleClaimError("the lease ran out before the work was done")
-        return item
+        return self._lease(due[:limit], worker, lease)
 
     def _defer(
         self, claim: EntryClaim | DeliveryClaim, delay: float, reason: str, event: Event,
@@ -305,22 +295,16 @@ class MemoryLedger(Tables):
             item.free()
             item.crashes = item.crashes if crash else 0
             item.reason = reason
-            if delay > 0:
-                item.not_before = self._now() + min(delay, states.HORIZON_SECONDS)
+            due = self._now() + min(delay, states.HORIZON_SECONDS) if delay > 0 else 0.0
+            if isinstance(item, DeliveryItem) and item.readback_at is not None:
+                item.readback_at = due
+            else:
+                item.not_before = due
             self.record(event)
 
     def _leased(self) -> list[Item]:
         items = [*self._entries.values(), *self._deliveries.values()]
         return [item for item in items if item.leased_until is not None]
-
-    def _finish(self, entry: EntryItem) -> None:
-        if self._of(entry, DeliveryState.WAITING, DeliveryState.PENDING):
-            return
-        parked = self._of(entry, DeliveryState.PARKED)
-        if parked:
-            entry.state, entry.reason = EntryState.PARKED, parked[0].reason
-        else:
-            entry.state, entry.ended_at = EntryState.DONE, self._now()
 
     def _halt(self, entry: EntryItem) -> None:
         for delivery in self._of(entry, DeliveryState.PENDING):

@@ -109,25 +109,32 @@ RETURNING *,
 
 -- name: settle_delivery
 UPDATE delivery SET
-    state = :state, reason = :reason, crashes = 0, worker = '', leased_until = NULL
+    state = :state, reason = :reason, crashes = 0, worker = '', leased_until = NULL,
+    readback_at = :readback_at
 WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
 
 -- name: defer_delivery
+-- What was sent is to be read back later, what was not is to be sent later.
 UPDATE delivery SET
     crashes = CASE WHEN :crash THEN crashes ELSE 0 END,
-    not_before = :not_before, worker = '', leased_until = NULL, reason = :reason
+    not_before = CASE WHEN readback_at IS NULL THEN :not_before ELSE 0 END,
+    readback_at = CASE WHEN readback_at IS NULL THEN NULL ELSE :not_before END,
+    worker = '', leased_until = NULL, reason = :reason
 WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
 
 -- name: finish_entry
 -- When nothing is left to send: done, or parked for the reason of its first parked delivery.
+-- It has ended when nothing is left to be read back either.
 UPDATE entry SET
     state = CASE WHEN parked IS NULL THEN 'done' ELSE 'parked' END,
     reason = coalesce(parked, ''),
-    ended_at = CASE WHEN parked IS NULL THEN :now END
+    ended_at = CASE WHEN parked IS NULL AND NOT waits THEN :now END
 FROM (SELECT (
     SELECT reason FROM delivery WHERE entry = :entry AND state = 'parked' ORDER BY id LIMIT 1
-) AS parked)
-WHERE id = :entry AND state = 'ready' AND NOT EXISTS (
+) AS parked, EXISTS (
+    SELECT 1 FROM delivery WHERE entry = :entry AND readback_at IS NOT NULL
+) AS waits)
+WHERE id = :entry AND state IN ('ready', 'done') AND NOT EXISTS (
     SELECT 1 FROM delivery WHERE entry = :entry AND state IN ('waiting', 'pending'));
 
 -- name: extend_entry
@@ -182,6 +189,50 @@ WHERE entry = :entry AND state = 'pending';
 UPDATE delivery SET state = 'discarded', crashes = 0, worker = '', leased_until = NULL
 WHERE entry = :entry AND state IN ('waiting', 'pending', 'parked');
 
+-- name: forgo_checks
+-- What was thrown away is not read back.
+UPDATE delivery SET readback_at = NULL, worker = '', leased_until = NULL
+WHERE entry = :entry AND readback_at IS NOT NULL;
+
+-- name: due_readback
+-- What is due; and what a clock that jumped put out of reach.
+SELECT id, crashes FROM (
+    SELECT * FROM (
+        SELECT id, crashes, readback_at FROM delivery INDEXED BY delivery_readback
+        WHERE destination = :destination AND readback_at IS NOT NULL AND leased_until IS NULL
+            AND readback_at <= :now
+        ORDER BY readback_at LIMIT :limit)
+    UNION ALL
+    SELECT * FROM (
+        SELECT id, crashes, readback_at FROM delivery INDEXED BY delivery_readback
+        WHERE destination = :destination AND readback_at IS NOT NULL AND leased_until IS NULL
+            AND readback_at > :farthest
+        ORDER BY readback_at LIMIT :limit))
+LIMIT :limit;
+
+-- name: judge_delivery
+-- To be sent again means waiting where its entry was stopped meanwhile.
+UPDATE delivery SET
+    state = CASE WHEN :state <> 'pending' OR (
+        SELECT state FROM entry WHERE entry.id = delivery.entry) IN ('ready', 'done')
+        THEN :state ELSE 'waiting' END,
+    attempts = CASE WHEN :state = 'pending' THEN 0 ELSE attempts END,
+    since = CASE WHEN :state = 'pending' THEN :now ELSE since END,
+    lost = lost + (:state = 'pending'),
+    reason = :reason, crashes = 0, worker = '', leased_until = NULL, readback_at = NULL
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL AND readback_at IS NOT NULL;
+
+-- name: revive_entry
+UPDATE entry SET state = 'ready', ended_at = NULL WHERE id = :entry AND state = 'done';
+
+-- name: count_verdict
+INSERT INTO verdict VALUES (:day, :destination, :modality, :verdict, 1)
+ON CONFLICT DO UPDATE SET number = number + 1;
+
+-- name: verdicts
+SELECT day, destination, modality, verdict, number FROM verdict WHERE day >= :day
+ORDER BY day, destination, modality, verdict;
+
 -- name: reset_entry
 UPDATE entry SET
     state = :state, reason = '', attempts = 0, crashes = 0, not_before = 0, since = :now
@@ -189,7 +240,7 @@ WHERE id = :entry;
 
 -- name: reset_deliveries
 UPDATE delivery SET
-    state = :state, reason = '', attempts = 0, crashes = 0, not_before = 0, since = :now
+    state = :state, reason = '', attempts = 0, crashes = 0, not_before = 0, since = :now, lost = 0
 WHERE entry = :entry AND state IN ('waiting', 'pending', 'parked');
 
 -- name: reroute_entry
@@ -235,6 +286,9 @@ ORDER BY delivery.entry LIMIT :limit;
 
 -- name: finished
 SELECT * FROM entry WHERE ended_at < :before ORDER BY ended_at LIMIT :limit;
+
+-- name: waits
+SELECT 1 FROM delivery WHERE entry = :entry AND readback_at IS NOT NULL LIMIT 1;
 
 -- name: forget_entry
 DELETE FROM entry WHERE id = :entry;

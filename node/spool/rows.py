@@ -76,4 +76,6 @@ def delivery_of(row: Mapping[str, Any]) -> Delivery:
         not_before=row["not_before"],
         created_at=row["since"],
         reason=row["reason"],
+        readback_at=row["readback_at"],
+        lost=row["lost"],
     )

@@ -35,7 +35,7 @@ CREATE TABLE entry (
     leased_until          REAL,                       -- NULL: nobody works on it
     reason                TEXT NOT NULL DEFAULT '',
     since                 REAL NOT NULL,              -- when it began to wait
-    ended_at              REAL                        -- when it was done or discarded
+    ended_at              REAL                        -- when nothing was left to do for it
 ) STRICT;
 
 CREATE INDEX entry_uid      ON entry (sop_instance_uid, blob);
@@ -64,7 +64,9 @@ CREATE TABLE delivery (
     worker       TEXT NOT NULL DEFAULT '',
     leased_until REAL,
     reason       TEXT NOT NULL DEFAULT '',
-    since        REAL NOT NULL                        -- when it began to wait to be sent
+    since        REAL NOT NULL,                       -- when it began to wait to be sent
+    readback_at  REAL,                                -- NULL: not to be read back (any more)
+    lost         INTEGER NOT NULL DEFAULT 0           -- how often it was not there when read back
 ) STRICT;
 
 CREATE UNIQUE INDEX delivery_entry       ON delivery (entry, destination);
@@ -75,6 +77,19 @@ CREATE INDEX        delivery_due         ON delivery (destination, priority DESC
     WHERE state = 'pending' AND leased_until IS NULL AND not_before = 0;
 CREATE INDEX        delivery_deferred    ON delivery (destination, not_before)
     WHERE state = 'pending' AND not_before > 0;
+CREATE INDEX        delivery_readback    ON delivery (destination, readback_at)
+    WHERE readback_at IS NOT NULL AND leased_until IS NULL;
+CREATE INDEX        delivery_open        ON delivery (entry) WHERE readback_at IS NOT NULL;
+
+-- What was found in objects that came back: how often, by day (since 1970, UTC).
+CREATE TABLE verdict (
+    day         INTEGER NOT NULL,
+    destination TEXT NOT NULL,
+    modality    TEXT NOT NULL,
+    verdict     TEXT NOT NULL,
+    number      INTEGER NOT NULL,
+    PRIMARY KEY (day, destination, modality, verdict)
+) STRICT, WITHOUT ROWID;
 
 -- Counts by state, kept by triggers, so that asking costs the same however long the queue is.
 -- The entries' have the destination ''.

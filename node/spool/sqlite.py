@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from node.spool import states
 from node.spool.base import Accepted, DeliveryClaim, EntryClaim
-from node.spool.commit import Committer
-from node.spool.database import Statements, open_writer
-from node.spool.reading import Reading
+from node.spool.changing import key
 from node.spool.rows import delivery_of, entry_of, instance_values
+from node.spool.sqlite_aftercare import SqliteAftercare
 from node.types import DeliveryState, EntryState
 
 if TYPE_CHECKING:
@@ -25,13 +24,10 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from node.spool.database import Row
-    from node.types import Decision, Event, Instance, SpoolEntry
-
-WOKEN = 256  # deferred rows that one claim looks at
+    from node.types import Decision, Event, Instance
 
 
-class SqliteLedger(Reading):
+class SqliteLedger(SqliteAftercare):
     """A :class:`~node.spool.base.Ledger` in one file.
 
     :param path: the database; made if it is not there.
@@ -40,15 +36,7 @@ class SqliteLedger(Reading):
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._writer = open_writer(path)
         super().__init__(path, clock=clock)
-        self._do = Statements()
-        self._commit = Committer(self._writer)
-
-    def close(self) -> None:
-        """Release the database."""
-        super().close()
-        self._writer.close()
 
     # What arrives ---------------------------------------------------------
 
@@ -139,10 +127,19 @@ class SqliteLedger(Reading):
             for row in self._claim("delivery", where, worker=worker, limit=limit, lease=lease)
         ]
 
-    def settle(self, claim: DeliveryClaim, state: DeliveryState, reason: str, event: Event) -> None:
-        """End a delivery as SENT, VERIFIED or PARKED; the last one ends its entry."""
+    def settle(
+        self,
+        claim: DeliveryClaim,
+        state: DeliveryState,
+        reason: str,
+        event: Event,
+        *,
+        readback_in: float | None = None,
+    ) -> None:
+        """End a delivery as SENT or PARKED; the last one ends its entry."""
         values = {
             "id": claim.delivery.id, "token": claim.token, "state": state.value, "reason": reason,
+            "readback_at": None if readback_in is None else self._now() + readback_in,
         }  # fmt: skip
 
         def change(db: apsw.Connection) -> None:
@@ -165,7 +162,7 @@ class SqliteLedger(Reading):
 
         def change(db: apsw.Connection) -> None:
             until = self._now() + min(lease, states.HORIZON_SECONDS)
-            for kind, number, token in map(_key, claims):
+            for kind, number, token in map(key, claims):
                 values = {"id": number, "token": token, "until": until}
                 self._do.fenced(db, f"extend_{kind}", values)
 
@@ -175,7 +172,7 @@ class SqliteLedger(Reading):
         """Give back what was not begun; it counts as no attempt."""
 
         def change(db: apsw.Connection) -> None:
-            for kind, number, token in map(_key, claims):
+            for kind, number, token in map(key, claims):
                 self._do.rows(db, f"release_{kind}", {"id": number, "token": token})
 
         self._commit.run(change)
@@ -266,6 +263,8 @@ class SqliteLedger(Reading):
 
         def change(db: apsw.Connection) -> None:
             states.refuse_unended(entry, self._entry(db, entry).state)
+            if self._do.rows(db, "waits", {"entry": entry}):
+                raise states.unread(entry)
             self._do.rows(db, "forget_entry", {"entry": entry})
             self._add(db, event)
 
@@ -302,81 +301,3 @@ class SqliteLedger(Reading):
             self._add(db, event)
 
         self._commit.run(change)
-
-    # Parts of changes -----------------------------------------------------
-
-    def _add(self, db: apsw.Connection, event: Event) -> None:
-        values = {"now": self._now(), "event": states.event_text(event)}
-        self._do.count(db, "add_event", values)
-
-    def _add_deliveries(
-        self, db: apsw.Connection, entry: int, priority: int, destinations: tuple[str, ...]
-    ) -> None:
-        for destination in destinations:
-            values = {"entry": entry, "destination": destination, "priority": priority}
-            self._do.count(db, "add_delivery", {**values, "now": self._now()})
-
-    def _claim(self, table: str, where: Row, *, worker: str, limit: int, lease: float) -> list[Row]:
-        """Wake what fell due, choose, and lease."""
-
-        def change(db: apsw.Connection) -> list[Row]:
-            now = self._now()
-            horizon = now + states.HORIZON_SECONDS
-            waking = {**where, "now": now, "horizon": horizon, "limit": WOKEN}
-            self._do.count(db, f"wake_{table}", waking)
-            due = self._do.rows(db, f"due_{table}", {**where, "limit": limit})
-            leasing = {"worker": worker, "until": min(now + lease, horizon)}
-            return [
-                self._do.rows(db, f"lease_{table}", {**leasing, "id": number})[0]
-                for number in states.choose([(row["id"], row["crashes"]) for row in due])
-            ]
-
-        return self._commit.run(change)
-
-    def _defer(
-        self, claim: EntryClaim | DeliveryClaim, delay: float, values: Row, event: Event
-    ) -> None:
-        table, number, token = _key(claim)
-
-        def change(db: apsw.Connection) -> None:
-            # 0 means due now, so that a row deferred by nothing needs no waking.
-            not_before = self._now() + min(delay, states.HORIZON_SECONDS) if delay > 0 else 0.0
-            row = {**values, "id": number, "token": token, "not_before": not_before}
-            self._do.fenced(db, f"defer_{table}", row)
-            self._add(db, event)
-
-        self._commit.run(change)
-
-    def _finish(self, db: apsw.Connection, entry: int) -> None:
-        self._do.count(db, "finish_entry", {"entry": entry, "now": self._now()})
-
-    def _end(self, entry: int, state: EntryState, reason: str, event: Event) -> None:
-        def change(db: apsw.Connection) -> None:
-            states.refuse_ended(entry, self._entry(db, entry).state)
-            self._stop(db, entry, state, reason)
-            self._add(db, event)
-
-        self._commit.run(change)
-
-    def _stop(self, db: apsw.Connection, entry: int, state: EntryState, reason: str) -> None:
-        ended = state in states.ENDED
-        values = {"entry": entry, "state": state.value, "reason": reason}
-        self._do.count(db, "stop_entry", {**values, "ended_at": self._now() if ended else None})
-        self._do.count(db, "discard_deliveries" if ended else "stop_deliveries", {"entry": entry})
-
-    def _reset(self, db: apsw.Connection, entry: int, state: EntryState) -> None:
-        values = {"entry": entry, "state": state.value, "now": self._now()}
-        self._do.count(db, "reset_entry", values)
-
-    def _entry(self, db: apsw.Connection, entry: int) -> SpoolEntry:
-        rows = self._do.rows(db, "get_entry", {"entry": entry})
-        if not rows:
-            raise KeyError(entry)
-        return entry_of(rows[0])
-
-
-def _key(claim: EntryClaim | DeliveryClaim) -> tuple[str, int, int]:
-    """Return table, id and token of a claim."""
-    if isinstance(claim, EntryClaim):
-        return "entry", claim.entry.id, claim.token
-    return "delivery", claim.delivery.id, claim.token

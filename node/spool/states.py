@@ -69,6 +69,11 @@ def refuse_unended(entry: int, state: EntryState) -> None:
         )
 
 
+def unread(entry: int) -> UsageError:
+    """Return the error for an entry that is done, but for being read back."""
+    return UsageError(f"entry {entry} waits to be read back; it is kept until then")
+
+
 def refuse_unready(entry: int, state: EntryState) -> None:
     """Raise UsageError for an entry that has nothing sealed on its way."""
     if state is not EntryState.READY:

@@ -1,4 +1,4 @@
-"""The tables of the ledger in memory, and what can be asked of them."""
+"""The tables of the ledger in memory, what can be asked of them, and the parts of changes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from node.errors import StaleClaimError
 from node.spool import states
-from node.spool.base import Stats
+from node.spool.base import EntryClaim, Stats
 from node.types import Delivery, DeliveryState, EntryState, SpoolEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from node.spool.base import DeliveryClaim
     from node.types import Action, Event, Instance
 
 
@@ -68,7 +70,7 @@ class EntryItem(Item):
     action: Action
     sealed: str = ""
     uids: tuple[str, str, str] = ("", "", "")
-    ended_at: float = 0.0
+    ended_at: float | None = None
 
     def shown(self) -> SpoolEntry:
         """Return what the rest of the node sees."""
@@ -85,14 +87,24 @@ class DeliveryItem(Item):
     entry: EntryItem
     destination: str
     state: DeliveryState = DeliveryState.WAITING
+    readback_at: float | None = None
+    lost: int = 0
 
     def shown(self) -> Delivery:
         """Return what the rest of the node sees."""
         return Delivery(
             self.id, self.entry.id, self.destination, self.state, self.entry.sealed,
             *self.entry.uids, self.priority, self.attempts, self.not_before, self.since,
-            self.reason,
+            self.reason, self.readback_at, self.lost,
         )  # fmt: skip
+
+    def restart(self, now: float) -> None:
+        """Begin again from zero attempts."""
+        super().restart(now)
+        self.lost = 0
+
+
+Row = TypeVar("Row", bound=Item)
 
 
 class Tables:
@@ -169,9 +181,9 @@ class Tables:
     def finished(self, *, before: float, limit: int) -> list[SpoolEntry]:
         """Return DONE and DISCARDED entries that ended before a time."""
         with self._lock:
-            ended = [e for e in self._entries.values() if e.state in states.ENDED]
-            ended.sort(key=lambda entry: entry.ended_at)
-            return [entry.shown() for entry in ended if entry.ended_at < before][:limit]
+            ended = [(e.ended_at, e) for e in self._entries.values() if e.ended_at is not None]
+            ended.sort(key=lambda row: row[0])
+            return [entry.shown() for at, entry in ended if at < before][:limit]
 
     def garbage(self, *, limit: int) -> list[str]:
         """Return blobs that a row named and names no more, the oldest first."""
@@ -196,3 +208,48 @@ class Tables:
     def _shown(self) -> list[SpoolEntry]:
         with self._lock:
             return [entry.shown() for entry in self._entries.values()]
+
+    # Parts of changes -----------------------------------------------------
+
+    def record(self, event: Event) -> None:
+        """Append an audit event that belongs to no row."""
+        with self._lock:
+            self._outbox[next(self._event_seqs)] = (self._now(), event)
+
+    def _lease(self, due: Sequence[Row], worker: str, lease: float) -> list[Row]:
+        """Lease what one worker may claim of what is due, the most urgent first."""
+        chosen = states.choose([(item.id, item.crashes) for item in due])
+        claimed = [item for item in due if item.id in chosen]
+        for item in claimed:
+            item.lease(worker, self._now() + min(lease, states.HORIZON_SECONDS))
+        return claimed
+
+    def _holding(self, claim: EntryClaim | DeliveryClaim) -> Item | None:
+        """Return the row if the claim still holds its lease."""
+        item: Item | None
+        if isinstance(claim, EntryClaim):
+            item = self._entries.get(claim.entry.id)
+        else:
+            item = self._deliveries.get(claim.delivery.id)
+        held = item and item.token == claim.token and item.leased_until is not None
+        return item if held else None
+
+    def _fenced(self, claim: EntryClaim | DeliveryClaim) -> Item:
+        item = self._holding(claim)
+        if item is None:
+            raise StaleClaimError("the lease ran out before the work was done")
+        return item
+
+    def _finish(self, entry: EntryItem) -> None:
+        """End an entry with nothing left to send, or to be read back."""
+        if entry.state not in {EntryState.READY, EntryState.DONE}:
+            return
+        if self._of(entry, DeliveryState.WAITING, DeliveryState.PENDING):
+            return
+        parked = self._of(entry, DeliveryState.PARKED)
+        if parked:
+            entry.state, entry.reason = EntryState.PARKED, parked[0].reason
+        else:
+            entry.state, entry.reason = EntryState.DONE, ""
+            waits = any(delivery.readback_at is not None for delivery in self._of(entry))
+            entry.ended_at = None if waits else self._now()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from node.errors import StaleClaimError, UsageError
+from node.spool.aftercare import Finding, Found
 from node.spool.base import Accepted
 from node.spool.memory import MemoryLedger
 from node.spool.sqlite import SqliteLedger
@@ -820,3 +821,169 @@ def test_the_same_object_from_many_associations_is_one_entry(ledger):
 
     assert sorted(kinds) == ["duplicate"] * 39 + ["new"]
     assert len(ledger.outbox(limit=99)) == 40
+
+
+# Reading back ----------------------------------------------------------------
+
+INTACT = Finding("pacs", "CT", "INTACT")
+
+
+def sent_entry(ledger, readback_in=100.0, rule=None, destination="pacs", uid="1.2.3", blob=BLOB):
+    """An entry whose delivery was sent and is to be read back."""
+    number = sealed_entry(ledger, uid, blob, rule)
+    claim = claim_delivery(ledger, destination)
+    ledger.settle(claim, DeliveryState.SENT, "", event("sent"), readback_in=readback_in)
+    return number
+
+
+def claim_readbacks(ledger, limit=5, destination="pacs"):
+    return ledger.claim_readbacks("v", destination, limit=limit, lease=60)
+
+
+def judge(ledger, claim, state, finding=INTACT, reason=""):
+    ledger.judge(claim, state, reason, finding, event("read_back"))
+
+
+def test_what_was_sent_is_read_back_when_it_is_due_and_not_before(ledger, clock):
+    sent_entry(ledger)
+    clock.now += 99
+    assert claim_readbacks(ledger) == []
+    clock.now += 1
+    [claim] = claim_readbacks(ledger)
+    assert claim.delivery.state is DeliveryState.SENT
+    assert claim.delivery.blob == SEALED
+    assert claim.delivery.readback_at == START + 100
+    assert claim_readbacks(ledger) == []
+
+
+def test_what_was_not_chosen_is_never_read_back(ledger, clock):
+    sent_entry(ledger, readback_in=None)
+    clock.now += 10 * HOUR
+    assert claim_readbacks(ledger) == []
+
+
+def test_what_is_due_longest_is_read_back_first(ledger, clock):
+    for number, delay in enumerate([30, 10, 20]):
+        sent_entry(ledger, delay, uid=f"1.{number}", blob=str(number) * 64)
+    clock.now += 30
+    assert [c.delivery.readback_at - START for c in claim_readbacks(ledger)] == [10, 20, 30]
+
+
+def test_a_destination_reads_back_only_its_own(ledger, clock):
+    sent_entry(ledger, rule=decision("pacs", "research"))
+    clock.now += 100
+    assert claim_readbacks(ledger, destination="research") == []
+    assert len(claim_readbacks(ledger)) == 1
+
+
+def test_an_entry_ends_only_when_it_was_read_back(ledger, clock):
+    number = sent_entry(ledger)
+    assert state_of(ledger, number)[0] is EntryState.DONE
+    clock.now += 100 * HOUR
+    assert ledger.finished(before=clock.now, limit=5) == []
+    with pytest.raises(UsageError):
+        ledger.forget(number, event())
+    [claim] = claim_readbacks(ledger)
+    judge(ledger, claim, DeliveryState.VERIFIED)
+    assert state_of(ledger, number) == (EntryState.DONE, [DeliveryState.VERIFIED])
+    assert [e.id for e in ledger.finished(before=clock.now + 1, limit=5)] == [number]
+    ledger.forget(number, event())
+
+
+def test_what_was_lost_is_sent_again(ledger, clock):
+    number = sent_entry(ledger)
+    clock.now += 100
+    [claim] = claim_readbacks(ledger)
+    judge(ledger, claim, DeliveryState.PENDING, Finding("pacs", "CT", "MISSING"), "missing")
+    assert state_of(ledger, number) == (EntryState.READY, [DeliveryState.PENDING])
+    again = claim_delivery(ledger).delivery
+    assert (again.lost, again.attempts, again.blob) == (1, 1, SEALED)
+    assert again.created_at == clock.now
+
+
+def test_what_was_changed_waits_for_a_person_who_may_send_it_again(ledger, clock):
+    number = sent_entry(ledger)
+    clock.now += 100
+    [claim] = claim_readbacks(ledger)
+    judge(ledger, claim, DeliveryState.PARKED, Finding("pacs", "CT", "TAMPERED"), "tampered")
+    assert state_of(ledger, number) == (EntryState.PARKED, [DeliveryState.PARKED])
+    assert ledger.get(number)[0].reason == "tampered"
+    clock.now += 100 * HOUR
+    assert ledger.finished(before=clock.now, limit=5) == []
+    ledger.requeue(number, None, event())
+    assert claim_delivery(ledger).delivery.blob == SEALED
+
+
+def test_what_was_lost_waits_while_its_entry_is_stopped(ledger, clock):
+    number = sent_entry(ledger, rule=decision("pacs", "research"))
+    ledger.hold(number, "by_hand", event())
+    clock.now += 100
+    [claim] = claim_readbacks(ledger)
+    judge(ledger, claim, DeliveryState.PENDING)
+    assert state_of(ledger, number) == (EntryState.HELD, [DeliveryState.WAITING] * 2)
+    ledger.requeue(number, None, event())
+    assert state_of(ledger, number) == (EntryState.READY, [DeliveryState.PENDING] * 2)
+
+
+def test_what_is_discarded_is_not_read_back(ledger, clock):
+    number = sent_entry(ledger, rule=decision("pacs", "research"))
+    clock.now += 100
+    [claim] = claim_readbacks(ledger)
+    ledger.discard(number, "by_hand", event())
+    with pytest.raises(StaleClaimError):
+        judge(ledger, claim, DeliveryState.PENDING)
+    assert claim_readbacks(ledger) == []
+    assert [e.id for e in ledger.finished(before=clock.now + 1, limit=5)] == [number]
+
+
+def test_a_read_back_that_must_wait_comes_back(ledger, clock):
+    number = sent_entry(ledger)
+    clock.now += 100
+    [claim] = claim_readbacks(ledger)
+    ledger.retry_delivery(claim, 50.0, "unreachable", event())
+    assert claim_readbacks(ledger) == []
+    assert ledger.claim_deliveries("f", "pacs", limit=5, lease=60) == []
+    clock.now += 50
+    [claim] = claim_readbacks(ledger)
+    assert (claim.delivery.entry, claim.delivery.reason) == (number, "unreachable")
+
+
+def test_a_dead_reader_back_loses_its_claim(ledger, clock):
+    sent_entry(ledger)
+    clock.now += 100
+    [claim] = claim_readbacks(ledger)
+    clock.now += 61
+    assert ledger.release_expired() == 1
+    with pytest.raises(StaleClaimError):
+        judge(ledger, claim, DeliveryState.VERIFIED)
+    [claim] = claim_readbacks(ledger)
+    assert claim.crashes == 1
+    judge(ledger, claim, DeliveryState.VERIFIED)
+
+
+def test_a_delivery_that_is_being_sent_cannot_be_judged(ledger):
+    sealed_entry(ledger)
+    with pytest.raises(StaleClaimError):
+        judge(ledger, claim_delivery(ledger), DeliveryState.VERIFIED)
+
+
+def test_a_clock_that_jumped_does_not_put_reading_back_out_of_reach(ledger, clock):
+    clock.now += 1e9
+    sent_entry(ledger)
+    clock.now -= 1e9
+    assert len(claim_readbacks(ledger)) == 1
+
+
+def test_findings_are_counted_by_day(ledger, clock):
+    sent_entry(ledger)
+    clock.now += 100
+    [claim] = claim_readbacks(ledger)
+    judge(ledger, claim, DeliveryState.VERIFIED)
+    ledger.count(INTACT, event("seen"))
+    clock.now += 24 * HOUR
+    other = Finding("pacs", "MR", "TAMPERED")
+    ledger.count(other, event("seen"))
+    day = int(START // 86400)
+    assert ledger.found(since=START) == [Found(day, INTACT, 2), Found(day + 1, other, 1)]
+    assert ledger.found(since=clock.now) == [Found(day + 1, other, 1)]
+    assert [e.event for _, _, e in ledger.outbox(limit=99)][-3:] == ["read_back", "seen", "seen"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from node.errors import StaleClaimError, UsageError
+from node.spool.aftercare import Finding
 from node.spool.memory import MemoryLedger
 from node.spool.sqlite import SqliteLedger
 from node.types import Action, Decision, DeliveryState, EntryState, Event, Instance, Route
@@ -110,12 +111,31 @@ class Twins(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        state=st.sampled_from([DeliveryState.SENT, DeliveryState.VERIFIED, DeliveryState.PARKED]),
+        state=st.sampled_from([DeliveryState.SENT, DeliveryState.SENT, DeliveryState.PARKED]),
+        readback_in=st.sampled_from([None, 0.0, 20.0, 2000.0]),
     )
-    def settle(self, data, state):
+    def settle(self, data, state, readback_in):
         if self.delivery_claims:
             claim = data.draw(st.sampled_from(self.delivery_claims))
-            self.both("settle", claim, state, "why", Event("settled"))
+            chosen = readback_in if state is DeliveryState.SENT else None
+            self.both("settle", claim, state, "why", Event("settled"), readback_in=chosen)
+
+    @rule(worker=WORKERS, destination=DESTINATIONS, limit=st.integers(1, 3))
+    def claim_readbacks(self, worker, destination, limit):
+        self.delivery_claims += self.both(
+            "claim_readbacks", worker, destination, limit=limit, lease=60.0
+        )
+
+    @rule(
+        data=st.data(),
+        state=st.sampled_from(
+            [DeliveryState.VERIFIED, DeliveryState.PENDING, DeliveryState.PARKED]
+        ),
+    )
+    def judge(self, data, state):
+        if self.delivery_claims:
+            claim = data.draw(st.sampled_from(self.delivery_claims))
+            self.both("judge", claim, state, "why", Finding("pacs", "CT", "X"), Event("judged"))
 
     @rule(data=st.data())
     def extend_or_release(self, data):
@@ -174,6 +194,7 @@ class Twins(RuleBasedStateMachine):
             for entry in self.both("query", limit=100):
                 self.both("get", entry.id)
             self.both("stats")
+            self.both("found", since=0.0)
             self.both("outbox", limit=1000)
             self.both("garbage", limit=100)
             for blob in "abc":
@@ -191,6 +212,8 @@ class Twins(RuleBasedStateMachine):
                     assert DeliveryState.WAITING not in states
                 if entry.state in {EntryState.DONE, EntryState.DISCARDED}:
                     assert not unsent
+                for delivery in self.ledgers[1].get(entry.id)[1]:
+                    assert delivery.readback_at is None or delivery.state is DeliveryState.SENT
                 if entry.state is not EntryState.READY:
                     assert DeliveryState.PENDING not in states
 
