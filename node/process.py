@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.crypto.base import Sealer
-    from node.dicom.pixels import Codec, Stored
+    from node.dicom.pixels import Codec, Pixels, Stored
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
     from node.spool.base import BlobStore, EntryClaim, Ledger
@@ -102,15 +102,16 @@ class Marker:
         if order.carrier == "header":
             return self._prove(obj, self._in_header(obj, order), order)
         try:
-            made = self._in_pixels(obj, order)
+            pixels = pixel_data.load(obj, self._codec, lossy=order.lossy)
+            made = self._in_pixels(pixels, order)
         except (UnsealableError, DoesNotFitError):
             if order.carrier != "auto":
                 raise
-            made = self._in_header(obj, order)
-        return self._prove(obj, made, order)
+            return self._prove(obj, self._in_header(obj, order), order)
+        return self._prove(pixels.obj, made, order, pixels)
 
-    def _in_pixels(self, obj: DicomObject, order: Order) -> Marked:
-        pixels = pixel_data.load(obj, self._codec, lossy=order.lossy)
+    def _in_pixels(self, pixels: Pixels, order: Order) -> Marked:
+        obj = pixels.obj  # the object as received, or decoded where it was compressed with loss
         binding = pixels.binding()
         work = self._work(f"reversible mark {self._embedder.name}", order)
         changes = marked.plan(obj, work, image=True)
@@ -178,7 +179,9 @@ class Marker:
             payload_bytes=len(payload),
         )
 
-    def _prove(self, obj: DicomObject, made: Marked, order: Order) -> Marked:
+    def _prove(
+        self, obj: DicomObject, made: Marked, order: Order, pixels: Pixels | None = None
+    ) -> Marked:
         """Restore the original from nothing but the bytes to be sent, and compare.
 
         A native object must come back byte for byte; any other with the same
@@ -194,11 +197,11 @@ class Marker:
             raise ProofError("the file meta information did not come back")
         if headers.header_bytes(restored) != headers.header_bytes(obj):
             raise ProofError("the header did not come back")
-        if made.carrier == "header" or obj.transfer_syntax_uid in reader.NATIVE_SYNTAXES:
+        if pixels is None or obj.transfer_syntax_uid in reader.NATIVE_SYNTAXES:
             same = restored.dataset == obj.dataset
         else:
-            before = pixel_data.load(obj, self._codec, lossy=order.lossy)
-            same = pixel_data.load(restored, self._codec).sha256 == before.sha256
+            again = pixel_data.load(restored, self._codec, lossy=order.lossy)
+            same = again.sha256 == pixels.sha256
         if not same:
             raise ProofError("the pixels did not come back")
         return replace(made, quality=found.quality)

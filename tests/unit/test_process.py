@@ -10,6 +10,7 @@ from pydicom import dcmread
 from sealing import ORDER, RECEIVED_AT, examiner, marker, sample
 
 from node.crypto.keyring import MemoryKeys
+from node.dicom.codecs import Decoder
 from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
 from node.mark.embedder import TiledEmbedder
 from node.process import Marker, Processor
@@ -232,3 +233,18 @@ def test_events_name_no_uid_and_no_patient():
     told = str(stage.ledger.outbox(limit=100))
     for secret in (ds.SOPInstanceUID, str(ds.PatientName), ds.PatientID):
         assert secret not in told
+
+
+@pytest.mark.parametrize("name", ["JPEG-lossy.dcm", "examples_ybr_color.dcm"])
+def test_what_was_compressed_with_loss_is_marked_and_stored_without_further_loss(name):
+    with Decoder() as codec:
+        order = replace(ORDER, lossy="decode")
+        made = marker(KEYS, codec).mark(sample(name), order)
+        found = examiner(KEYS, codec).examine(made.data)
+
+    assert found.verdict.kind is VerdictKind.INTACT
+    assert made.transfer_syntax_uid == "1.2.840.10008.1.2.1"
+    before = dcmread(BytesIO(sample(name)))
+    after = dcmread(BytesIO(found.restored))
+    assert after.Rows == before.Rows
+    assert after.get("LossyImageCompression") == before.get("LossyImageCompression")
