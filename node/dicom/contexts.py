@@ -12,13 +12,11 @@ from pynetdicom.presentation import (
 from pynetdicom.service_class import ServiceClass
 from pynetdicom.sop_class import uid_to_service_class
 
+from node.dicom.reader import DEFLATED_LE, EXPLICIT_BE, EXPLICIT_LE, IMPLICIT_LE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-IMPLICIT_LE = "1.2.840.10008.1.2"
-EXPLICIT_LE = "1.2.840.10008.1.2.1"
-DEFLATED = "1.2.840.10008.1.2.1.99"
-EXPLICIT_BE = "1.2.840.10008.1.2.2"
 NATIVE_LE = (EXPLICIT_LE, IMPLICIT_LE)
 
 # Accepted, in the words of PS3.6 Table A-1. What the codecs cannot decode
@@ -27,7 +25,7 @@ TRANSFER_SYNTAXES = (
     EXPLICIT_LE,
     IMPLICIT_LE,
     EXPLICIT_BE,
-    DEFLATED,
+    DEFLATED_LE,
     "1.2.840.10008.1.2.5",  # RLE Lossless
     "1.2.840.10008.1.2.4.57",  # JPEG Lossless, process 14
     "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction

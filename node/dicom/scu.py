@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from node.dicom import command, contexts, status
 from node.dicom.elements import leading
+from node.dicom.reader import DEFLATED_LE, NATIVE_SYNTAXES
 from node.dicom.requestor import NoContextError, PeerRejectedError, abort, release
 from node.dicom.wire import LostError
 from node.errors import UnreachableError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 META = 0x0002
 BATCH = 512 << 10  # bytes handed to the kernel at once
 MAX_FRAGMENTS = 300  # of these; each is three parts, and the system takes 1024 (IOV_MAX)
-CONVERTIBLE = frozenset({*contexts.NATIVE_LE, contexts.EXPLICIT_BE, contexts.DEFLATED})
 _DICM = 132  # PS3.10 7.1: preamble and prefix
 
 
@@ -172,7 +172,11 @@ class StorageScu:
         if not syntaxes:
             return _no_class()
         target = next((syntax for syntax in contexts.NATIVE_LE if syntax in syntaxes), None)
-        if self._transcode is None or target is None or item.transfer_syntax_uid not in CONVERTIBLE:
+        if (
+            self._transcode is None
+            or target is None
+            or item.transfer_syntax_uid not in NATIVE_SYNTAXES
+        ):
             return Refused("transfer syntax not accepted")
         with item.open() as file:
             return self._accepted[item.sop_class_uid, target], self._transcode(file.read(), target)
@@ -199,7 +203,7 @@ class StorageScu:
             last = start == starts[-1]
             piece = view[start : start + room]
             # PS3.5 A.5: a deflated data set of odd length goes with a NUL behind it
-            pad = bytes(len(piece) % 2 if item.transfer_syntax_uid == contexts.DEFLATED else 0)
+            pad = bytes(len(piece) % 2 if item.transfer_syntax_uid == DEFLATED_LE else 0)
             length = len(piece) + len(pad)
             header = command.p_data_header(context_id, length, command=False, last=last)
             parts += [header, piece, pad]

@@ -7,6 +7,7 @@ wait is a ``poll`` with a deadline on the monotonic clock.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import select
 import socket
@@ -273,13 +274,11 @@ class Wire(AssociationSocket):
         """Close so that the peer still reads what was sent last."""
         if self.socket is not None and self._is_connected:
             deadline = time.monotonic() + self.limits.linger
-            try:
+            with contextlib.suppress(OSError, LostError):  # it is being closed anyway
                 self.socket.shutdown(socket.SHUT_WR)
                 while time.monotonic() < deadline:  # bounded in bytes by bandwidth x linger
                     self._start = self._end = 0
                     self._fill(1, deadline, "slow")
-            except (OSError, LostError):
-                pass  # it is being closed anyway
         self.close()
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.dicom import contexts
+from node.dicom.reader import EXPLICIT_LE, IMPLICIT_LE
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
@@ -37,14 +38,14 @@ def test_every_lossless_syntax_that_the_codecs_know_is_accepted():
 
 
 def test_each_pair_of_a_batch_gets_a_context_of_its_own_and_native_fallbacks():
-    found = contexts.batch([(CT, JPEG_LS), (CT, JPEG_LS), (MR, contexts.EXPLICIT_LE)])
+    found = contexts.batch([(CT, JPEG_LS), (CT, JPEG_LS), (MR, EXPLICIT_LE)])
     pairs = [(cx.abstract_syntax, cx.transfer_syntax) for cx in found]
     assert pairs == [
         (CT, [JPEG_LS]),
-        (MR, [contexts.EXPLICIT_LE]),
-        (CT, [contexts.EXPLICIT_LE]),
-        (CT, [contexts.IMPLICIT_LE]),
-        (MR, [contexts.IMPLICIT_LE]),
+        (MR, [EXPLICIT_LE]),
+        (CT, [EXPLICIT_LE]),
+        (CT, [IMPLICIT_LE]),
+        (MR, [IMPLICIT_LE]),
     ]
 
 
