@@ -22,25 +22,27 @@ HELP = "divide a file into shares, some of which give it back"
 EPILOG = """
 Any k of the n shares give the file back; fewer do not. SCHEME is one of
 
-  computational   any file; n shares together are n/k times as long as it. Who has
-                  fewer than k learns its length and nothing else, unless they break
-                  AES-256.
-  perfect         any file; each share is as long as it. Who has fewer than k learns
-                  its length and nothing else: every content is as likely as before.
-  visual          a picture, 2 of 2: two prints, laid over each other, show it. Who
-                  has one learns its size and nothing else. Grey becomes dots.
-  keymatrix       a picture, n of n. NOT SECRET: who has one sees one in n of its
-                  pixels in clear, and mostly what it shows. For comparison only.
+  computational   any file; n shares together are n/k times as long as it. Who
+                  has fewer than k learns its length and nothing else, unless
+                  they break AES-256.
+  perfect         any file; each share is as long as it. Who has fewer than k
+                  learns its length and nothing else: every content is as likely
+                  as before.
+  visual          a picture, 2 of 2: two prints, laid over each other, show it.
+                  Who has one learns its size and nothing else. Grey becomes
+                  dots.
+  keymatrix       a picture, n of n. NOT SECRET: who has one sees one in n of
+                  its pixels in clear, and mostly what it shows. For comparison
+                  only.
 
-With --keys or --config the shares are signed with share.key, and only shares that
-share.pub vouches for are combined. Shares that nobody signed prove nothing about who
-made them.
+With --keys or --config the shares are signed with share.key, and only shares
+that share.pub vouches for are combined. Shares that nobody signed prove nothing
+about who made them.
 
 EXAMPLES
-  nodectl --config /etc/sealnode shares split sealed.dcm -k 2 -n 3 -o shares/
-  nodectl --config /etc/sealnode shares split sealed.dcm -k 3 -n 5 -o shares/ --dicom
-  nodectl --config /etc/sealnode shares check shares/*
-  nodectl --config /etc/sealnode shares combine shares/*1of3* shares/*3of3* -o back.dcm
+  nodectl --config /etc/sealnode shares split a.dcm -k 2 -n 3 -o out/ --dicom
+  nodectl --config /etc/sealnode shares check out/*
+  nodectl --config /etc/sealnode shares combine out/*1of3* out/*3of3* -o back.dcm
   nodectl shares split logo.png -k 2 -n 2 -o prints/ --scheme visual
 
 EXIT STATUS
@@ -48,7 +50,7 @@ EXIT STATUS
   2   the command line makes no sense
   3   a key is not as it should be
   4   no share, or too few of them
-  10  shares are damaged or made up: for combine, so many that too few are left
+  10  shares are damaged or made up; for combine: so that too few are left
 """
 SCHEMES = ("computational", "perfect", "visual", "keymatrix")
 _GOOD = {"good", "unproven", "repeated"}
