@@ -42,7 +42,7 @@ about who made them.
 EXAMPLES
   nodectl --config /etc/sealnode shares split a.dcm -k 2 -n 3 -o out/ --dicom
   nodectl --config /etc/sealnode shares check out/*
-  nodectl --config /etc/sealnode shares combine out/*1of3* out/*3of3* -o back.dcm
+  nodectl --config /etc/sealnode shares combine out/*1of3* out/*3of3* -o b.dcm
   nodectl shares split logo.png -k 2 -n 2 -o prints/ --scheme visual
 
 EXIT STATUS
