@@ -207,6 +207,26 @@ def test_a_blob_being_committed_stays_garbage_until_it_is_clear(reaper, ledger, 
     assert ledger.garbage(limit=9) == []
 
 
+def test_a_row_that_comes_at_the_last_moment_keeps_its_blob(
+    reaper, ledger, blobs, clock, monkeypatch
+):
+    accept(ledger, blobs)
+    ledger.discard(1, "", Event("discarded"))
+    clock.now += 31 * DAY
+    asked = ledger.references
+
+    def ask_then_accept(sha256):
+        monkeypatch.undo()
+        number = asked(sha256)
+        accept(ledger, blobs, "2")
+        return number
+
+    monkeypatch.setattr(ledger, "references", ask_then_accept)
+    reaper.step()
+    assert held(blobs) == {b"original"}
+    assert ledger.query()[0].id == 2
+
+
 def test_forgetting_is_audited(reaper, ledger, blobs, sink, clock):
     accept(ledger, blobs)
     ledger.discard(1, "", Event("discarded"))
