@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from node.audit.log import JsonLog
     from node.config.schema import Config
     from node.crypto.keyring import DirectoryKeys
+    from node.dicom.archive import Archive
     from node.dicom.limits import Limits
     from node.dicom.pixels import Codec
     from node.dicom.requestor import Requestor
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from node.forward import Forwarder
     from node.mark.base import Embedder
     from node.process import Marker, Processor
+    from node.readback import Readback
     from node.reap import Reaper
     from node.receive import StorageReceiver
     from node.spool.base import BlobStore, Ledger
@@ -193,29 +195,22 @@ def fetch(
 
     :raises UnreachableError: it does not answer, or not with success.
     """
-    from node.dicom.acceptance import Settings
-    from node.dicom.requestor import NoContextError, PeerRejectedError
-    from node.dicom.retrieve import Wanted, fetch_by_get, fetch_by_move
-    from node.errors import UnreachableError
+    from node.dicom.retrieve import Wanted
 
     wanted = Wanted(study, series, sop, pairs=sent_pairs(config, destination, sop))
-    peer = requestor(config, destination)
-    try:
-        return list(fetch_by_get(peer, wanted, folder))
-    except (NoContextError, PeerRejectedError):
-        receiving = Settings(
-            aet=config.node.fetch_aet,
-            host=config.node.host,
-            port=config.node.fetch_port,
-            limits=limits(config),
-        )
-    try:
-        return list(fetch_by_move(peer, wanted, folder, receiving))
-    except (NoContextError, PeerRejectedError) as error:
-        hint = "it must offer C-GET, or C-MOVE and know the node's fetch_aet and fetch_port"
-        raise UnreachableError(
-            f"{destination.name} gives nothing back: {error}", hint=hint
-        ) from None
+    return archive(config, destination).fetch(wanted, folder)
+
+
+def archive(config: Config, destination: Destination) -> Archive:
+    """Return what fetches from a destination."""
+    from node.dicom.acceptance import Settings
+    from node.dicom.archive import Archive
+
+    node = config.node
+    receiving = Settings(
+        aet=node.fetch_aet, host=node.host, port=node.fetch_port, limits=limits(config)
+    )
+    return Archive(requestor(config, destination), receiving)
 
 
 def sent_pairs(config: Config, destination: Destination, sop: str) -> tuple[tuple[str, str], ...]:
@@ -309,7 +304,9 @@ def processor(config: Config, codec: Codec) -> Processor:
     )
 
 
-def forwarder(config: Config, destination: str) -> Forwarder:
+def forwarder(
+    config: Config, destination: str, codec: Codec, stopping: Callable[[], bool]
+) -> Forwarder:
     """Return stage 3 for one destination."""
     from node.forward import Forwarder
 
@@ -319,20 +316,22 @@ def forwarder(config: Config, destination: str) -> Forwarder:
         ledger=rows,
         blobs=blobs(config),
         destinations=config.destinations,
-        senders=partial(sender, config),
+        senders=partial(sender, config, codec),
         proved=partial(proved, rows, routes),
         pseudonym=keys(config).pseudonymizer().pseudonym,
         worker=worker_name(f"forward-{destination}"),
         chance=random.random,
+        stopping=stopping,
         lease=config.node.lease,
     )
 
 
-def sender(config: Config, destination: Destination) -> StorageScu:
+def sender(config: Config, codec: Codec, destination: Destination) -> StorageScu:
     """Return what sends to one destination."""
     from node.dicom.scu import StorageScu
+    from node.dicom.transcode import transcode
 
-    return StorageScu(requestor(config, destination))
+    return StorageScu(requestor(config, destination), transcode=partial(transcode, codec=codec))
 
 
 def proved(rows: Ledger, routes: dict[str, Route], delivery: Delivery) -> None:
@@ -346,6 +345,27 @@ def proved(rows: Ledger, routes: dict[str, Route], delivery: Delivery) -> None:
     route = routes.get(entry.route)
     if route is None or route.unsealable is not Unsealable.RELAY:
         raise ProofError("an unprotected object must not leave", code="unprotected")
+
+
+def readback(config: Config, destination: Destination, codec: Codec) -> Readback:
+    """Return stage 4 for one destination."""
+    from node.judge import Evidence, Judge
+    from node.readback import Readback
+
+    state = config.node.state
+    return Readback(
+        ledger=ledger(config),
+        blobs=blobs(config),
+        destination=destination,
+        archive=archive(config, destination),
+        judge=Judge(examiner(config, codec)),
+        evidence=Evidence(state / "evidence"),
+        folder=state / "retrieved",
+        pseudonym=keys(config).pseudonymizer().pseudonym,
+        chance=random.random,
+        worker=worker_name(f"verify-{destination.name}"),
+        lease=config.node.lease,
+    )
 
 
 def reaper(config: Config, sink: AuditSink) -> Reaper:

@@ -133,7 +133,8 @@ def forwarding(config: Config, stop: threading.Event, stack: ExitStack) -> list[
         if not destination.enabled:
             continue
         for number in range(destination.associations):
-            forwarder = wiring.forwarder(config, destination.name)
+            codec = stack.enter_context(wiring.codec())
+            forwarder = wiring.forwarder(config, destination.name, codec, stop.is_set)
             stack.callback(forwarder.close)
             bell = wiring.doorbell(config, "forward")
             stack.callback(bell.close)

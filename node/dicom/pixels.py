@@ -217,6 +217,11 @@ def load(obj: DicomObject, codec: Codec | None = None, *, lossy: str = "refuse")
     return Pixels(obj, facts, words, _carrier(obj, facts, words), codec)
 
 
+def decoded(pixels: Pixels) -> DicomObject:
+    """Return the object of some pixels with these in it, in explicit VR little endian."""
+    return _native(pixels.obj, pixels.facts, pixels.words)
+
+
 def _native(obj: DicomObject, facts: Facts, words: Words) -> DicomObject:
     """The same object with its decoded words, in explicit VR little endian."""
     changes: dict[int, bytes | None] = dict.fromkeys(offset_tags(obj))

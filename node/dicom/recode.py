@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from node.dicom.elements import ITEM, SHORT_VRS, Encoding, header, items, walk
 from node.dicom.reader import implicit_vr
 from node.errors import UnreadableError
@@ -25,7 +27,7 @@ def turned(value: bytes, vr: str) -> bytes:
     size = WORD_SIZES.get(vr, 1)
     if size == 1 or len(value) % size:
         return value
-    return b"".join(value[at : at + size][::-1] for at in range(0, len(value), size))
+    return np.frombuffer(value, np.dtype(f"u{size}")).byteswap().tobytes()
 
 
 def recode(data: Buffer, source: Encoding, target: Encoding, depth: int = 0) -> bytes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from node.dicom import command, contexts, status
 from node.dicom.elements import leading
-from node.dicom.reader import DEFLATED_LE, NATIVE_SYNTAXES
+from node.dicom.reader import DEFLATED_LE
 from node.dicom.requestor import NoContextError, PeerRejectedError, abort, release
 from node.dicom.wire import LostError
 from node.errors import UnreachableError
@@ -172,11 +172,7 @@ class StorageScu:
         if not syntaxes:
             return _no_class()
         target = next((syntax for syntax in contexts.NATIVE_LE if syntax in syntaxes), None)
-        if (
-            self._transcode is None
-            or target is None
-            or item.transfer_syntax_uid not in NATIVE_SYNTAXES
-        ):
+        if self._transcode is None or target is None:
             return Refused("transfer syntax not accepted")
         with item.open() as file:
             return self._accepted[item.sop_class_uid, target], self._transcode(file.read(), target)

@@ -200,7 +200,7 @@ def test_a_native_object_is_converted_only_if_the_peer_takes_nothing_else(tmp_pa
 def test_an_object_in_a_syntax_that_the_peer_does_not_take_is_refused(scu):
     with Peer(accept={EXPLICIT_LE}) as peer:
         compressed = outgoing(sample(), transfer_syntax_uid=str(JPEG2000Lossless))
-        sender = scu(peer.port, transcode=lambda data, _: data)
+        sender = scu(peer.port)
         found = sender.send(compressed)
         sender.close()
     assert found == Refused("transfer syntax not accepted")
