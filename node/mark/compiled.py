@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import numba
 import numpy as np
 
+from node.mark.bounds import LEAST, MOST
 from node.mark.coding import MODES
 from node.mark.settings import FLOORS, GRADES, HEADER_BITS, OFFSETS, REACH, SIZES, SLOPES
 
@@ -23,8 +24,24 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def compiled(function: F) -> F:
-    """Compile on the first call; the machine code is kept for the next process."""
-    machine: Any = numba.njit(cache=True, nogil=True)(function)
+    """Compile as part of whatever calls it."""
+    machine: Any = numba.njit(nogil=True)(function)
+    return cast("F", machine)
+
+
+def merged(function: F) -> F:
+    """Copy into whatever calls it: for what is too small to be called."""
+    machine: Any = numba.njit(nogil=True, inline="always")(function)
+    return cast("F", machine)
+
+
+def kept(function: F) -> F:
+    """Compile on the first call, and keep the machine code for the next process.
+
+    Such a function takes arrays and numbers only: types of our own would be
+    written into the kept code, which outlives an upgrade.
+    """
+    machine: Any = numba.njit(nogil=True, cache=True)(function)
     return cast("F", machine)
 
 
@@ -42,6 +59,9 @@ LENGTHS = np.array(SIZES)
 CORNERS = np.array([[0, 0], [1, 1], [0, 1], [1, 0]])
 NARROW = 1 << 26
 """Sums of sixteen samples smaller than this stay within 32 bits."""
+
+NEAR, FAR = 2, 3 * max(step for step, _ in GRADES)
+"""Room on both sides that makes a sample a sure carrier at amplitude 1, and at any."""
 
 Words = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
@@ -96,13 +116,13 @@ class Desk(NamedTuple):
 
     :param planes: int32 or int64, four flat planes.
     :param usable: for each sample of them, whether it may move, the header's
-        left out: 1, or 2 if it is not at the brink of its bounds.
+        left out: 1, or 2 if it has NEAR room on both sides, 3 if FAR.
     :param spots: where the header stands: positions in the tile.
     :param unrest: of each sample of a layer; so are ``plain`` and ``sharp``,
         the errors by either predictor, and ``excess``.
-    :param order: the candidates of a layer in the order of visiting.
-    :param place: where in its plane each candidate stands;
-        ``side``, ``size`` and ``room`` as in :class:`reversible.Layer`.
+    :param found: the samples of a layer that carry or give way; ``order``
+        the same in the order of visiting, ``room`` as in the reference, and
+        ``classes`` their classes.
     """
 
     planes: Array
@@ -112,12 +132,10 @@ class Desk(NamedTuple):
     plain: Array
     sharp: Array
     excess: Array
+    found: Array
     order: Array
-    classes: Array
-    place: Array
-    side: Array
-    size: Array
     room: Array
+    classes: Array
 
 
 class Tile(NamedTuple):
@@ -147,22 +165,39 @@ class Part(NamedTuple):
     length: int
 
 
-def furnish(field: Field) -> tuple[Ground, Desk]:
-    """Return the field and a desk for its largest tile."""
+def lay_out(field: Field) -> tuple[Array, Array, Array, Array]:
+    """Return the arrays of a :class:`Ground`; the type of the bounds is the type to count in."""
     tiles = np.array([(t.row, t.column, t.rows, t.columns) for t in field.grid.tiles])
     samples = np.ascontiguousarray(field.samples)
     narrow = samples.min() > -NARROW and samples.max() < NARROW
-    wide = np.int32 if narrow else np.int64
-    room = int(((tiles[:, 2] + 3) // 2).max() * ((tiles[:, 3] + 3) // 2).max())
-    desk = Desk(
+    wide, least, most = (np.int32, -2 * NARROW, 2 * NARROW) if narrow else (np.int64, LEAST, MOST)
+    # No sample is as large as that, so the clipped bounds mean the same.
+    low, high = (
+        np.ascontiguousarray(np.clip(bound, least, most).astype(wide))
+        for bound in (field.low, field.high)
+    )
+    return samples, low, high, tiles
+
+
+@compiled
+def furnish(ground: Ground) -> Desk:
+    """Return a desk for the largest tile."""
+    lines, stride = (ground.tiles[:, 2].max() + 3) // 2, (ground.tiles[:, 3].max() + 3) // 2
+    room = lines * stride
+    wide = ground.low.dtype
+    return Desk(
         np.zeros((4, room), wide),
         np.zeros((4, room), np.uint8),
         np.empty(HEADER_BITS, np.int64),
-        *(np.empty(room, wide) for _ in range(4)),
-        *(np.empty(room, np.int64) for _ in range(6)),
+        np.empty(room, wide),
+        np.empty(room, wide),
+        np.empty(room, wide),
+        np.empty(room, wide),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
     )
-    low, high = (np.ascontiguousarray(bound) for bound in (field.low, field.high))
-    return Ground(samples, low, high, tiles), desk
 
 
 @compiled
@@ -189,23 +224,14 @@ def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
         return False
     desk.usable[:, : tile.lines * tile.stride] = 0
     for i in range(tile.rows):
-        source = ground.samples[tile.top + i, tile.left : tile.left + tile.columns]
-        low = ground.low[tile.top + i if len(ground.low) > 1 else 0]
-        high = ground.high[tile.top + i if len(ground.high) > 1 else 0]
         for parity in range(2):
-            plane = (i + 1 & 1) * 2 + (1 - parity)
-            at = (i + 1 >> 1) * tile.stride + parity
-            width = (tile.columns - parity + 1) // 2
-            target = desk.planes[plane, at : at + width]
-            mask = desk.usable[plane, at : at + width]
-            if len(low) == 1 and len(high) == 1:
-                _take(source[parity:], low[0], high[0], target, mask)
-            else:
-                for k in range(width):
-                    j = parity + 2 * k
-                    least = low[min(tile.left + j, len(low) - 1)]
-                    most = high[min(tile.left + j, len(high) - 1)]
-                    _take(source[j:], least, most, target[k : k + 1], mask[k : k + 1])
+            _take(ground, desk, tile, i, parity)
+    return _find_header(desk, tile)
+
+
+@compiled
+def _find_header(desk: Desk, tile: Tile) -> bool:
+    """Find the last samples that may move, and clear their lowest bits."""
     missing = HEADER_BITS
     for position in range(tile.rows * tile.columns - 1, -1, -1):
         plane, at = seat(tile, position)
@@ -225,13 +251,38 @@ def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
 
 
 @compiled
-def _take(source: Array, least: int, most: int, target: Array, mask: Array) -> None:
-    """Copy every second sample, and note which may move."""
-    for k in range(len(target)):
-        value = source[2 * k]
-        target[k] = value
-        inside = (value >= least) & (value <= most)
-        mask[k] = inside + (inside & (value >= least + 2) & (value <= most - 2))
+def _take(ground: Ground, desk: Desk, tile: Tile, i: int, parity: int) -> None:
+    """Copy every second sample of a row, and note which may move."""
+    fit = desk.unrest.dtype.type
+    plane = (i + 1 & 1) * 2 + (1 - parity)
+    at = (i + 1 >> 1) * tile.stride + parity
+    width = (tile.columns - parity + 1) // 2
+    start = tile.left + parity
+    source = ground.samples[tile.top + i, start : tile.left + tile.columns]
+    target = desk.planes[plane, at : at + width]
+    mask = desk.usable[plane, at : at + width]
+    low = ground.low[min(tile.top + i, len(ground.low) - 1)]
+    high = ground.high[min(tile.top + i, len(ground.high) - 1)]
+    for k in range(width):
+        target[k] = source[2 * k]
+    if len(low) == 1 and len(high) == 1:
+        least, most = low[0], high[0]
+        near, far = fit(least + fit(NEAR)), fit(most - fit(NEAR))
+        wide, long = fit(least + fit(FAR)), fit(most - fit(FAR))
+        for k in range(width):
+            value = target[k]
+            mask[k] = (
+                ((value >= least) & (value <= most))
+                + ((value >= near) & (value <= far))
+                + ((value >= wide) & (value <= long))
+            )
+    else:
+        for k in range(width):
+            value = target[k]
+            least = low[min(start + 2 * k, len(low) - 1)]
+            most = high[min(start + 2 * k, len(high) - 1)]
+            room = min(value - least, most - value)
+            mask[k] = (room >= 0) + (room >= NEAR) + (room >= FAR)
 
 
 @compiled
@@ -325,13 +376,11 @@ def _sense(  # noqa: PLR0917 - one for each line of neighbours
 
 
 @compiled
-def weigh(desk: Desk, part: Part, header: int) -> Array:
+def weigh(desk: Desk, part: Part, header: int) -> None:
     """Set ``excess``: how much larger each error is than the least one that carries.
 
     Negative where the sample neither carries nor gives way. The class is not
     looked up: its floor is the unrest with all but its first three bits cleared.
-
-    :returns: the errors by the predictor that the header says.
     """
     errors = desk.sharp if header & 1 else desk.plain
     fit = desk.unrest.dtype.type
@@ -349,7 +398,6 @@ def weigh(desk: Desk, part: Part, header: int) -> Array:
         least = fit(fit(fit(fit(calm & fit(~cleared)) * slope) >> fit(8)) + offset)
         size = fit(errors[k] ^ fit(errors[k] >> fit(31)))
         excess[k] = fit(size - least) if (least <= fit(REACH)) & (usable[k] > 0) else fit(-1)
-    return errors
 
 
 @compiled

@@ -6,7 +6,7 @@ Each function mirrors one of :mod:`node.mark.reversible`, which says what is mea
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from node.mark.compiled import (
     BITS,
     CLASSES,
     CODES,
+    FAR,
     LENGTHS,
+    NEAR,
     STEPS,
     SYMBOL_TREE,
     SYMBOLS,
@@ -26,7 +28,10 @@ from node.mark.compiled import (
     class_of,
     compiled,
     furnish,
+    kept,
+    lay_out,
     load,
+    merged,
     mirror,
     part_of,
     seat,
@@ -35,7 +40,7 @@ from node.mark.compiled import (
     tile_at,
     weigh,
 )
-from node.mark.fastsearch import Census, blank, cheapest, count, rank, total
+from node.mark.fastsearch import blank, cheapest, count, rank, total
 from node.mark.reversible import GRIDS
 from node.mark.settings import HEADER_BITS, LEAD_BITS, SIZE_BITS, TAG_BYTES, size_bits
 
@@ -52,18 +57,6 @@ ESCAPE = len(LENGTHS)
 LAST = len(GRIDS) - 1
 
 
-class Task(NamedTuple):
-    """What to hide.
-
-    :param plan: rows of tile and header to try first.
-    :param messages: their bits, room for those that the header replaces in front.
-    """
-
-    plan: Array
-    messages: Array
-    amplitude: int
-
-
 class NumbaKernel:
     """The compiled kernel. Its first use in an environment compiles it: some seconds."""
 
@@ -71,13 +64,13 @@ class NumbaKernel:
 
     def rooms(self, field: Field, amplitude: int) -> list[int]:
         """Return about how many bytes fit in each tile, tags included."""
-        rooms: list[int] = _rooms(*furnish(field), blank(), amplitude).tolist()
+        rooms: list[int] = _rooms(lay_out(field), amplitude).tolist()
         return rooms
 
     def choose(self, field: Field, size: int, amplitude: int) -> list[int]:
         """Return for each tile the header that should carry a shard at least harm, or -1."""
         need = HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
-        headers: list[int] = _choose(*furnish(field), blank(), need, amplitude).tolist()
+        headers: list[int] = _choose(lay_out(field), need, amplitude).tolist()
         return headers
 
     def hide(
@@ -93,13 +86,13 @@ class NumbaKernel:
         )
         marked = field.samples.copy()
         plan = np.stack([which, np.array(headers)[which]], axis=1)
-        full = _hide(*furnish(field), blank(), Task(plan, messages, amplitude), marked)
+        full = _hide(lay_out(field), plan, messages, amplitude, marked)
         return marked, set(which[full].tolist())
 
     def reveal(self, field: Field) -> tuple[NDArray[np.int32], dict[int, bytes]]:
         """Return the samples before, and what each tile seems to carry; proves nothing."""
         samples = field.samples.copy()
-        stream, starts = _reveal(*furnish(field), samples)
+        stream, starts = _reveal(lay_out(field), samples)
         packed, cuts = stream.tobytes(), starts.tolist()
         return samples, {
             index: packed[start:end]
@@ -108,8 +101,13 @@ class NumbaKernel:
         }
 
 
-@compiled
-def _rooms(ground: Ground, desk: Desk, census: Census, amplitude: int) -> Array:
+Arrays = tuple["Array", "Array", "Array", "Array"]
+
+
+@kept
+def _rooms(arrays: Arrays, amplitude: int) -> Array:
+    ground = Ground(*arrays)
+    desk, census = furnish(ground), blank()
     rooms = np.zeros(len(ground.tiles), np.int64)
     for index in range(len(ground.tiles)):
         tile = tile_at(ground, index)
@@ -119,8 +117,10 @@ def _rooms(ground: Ground, desk: Desk, census: Census, amplitude: int) -> Array:
     return rooms
 
 
-@compiled
-def _choose(ground: Ground, desk: Desk, census: Census, need: int, amplitude: int) -> Array:
+@kept
+def _choose(arrays: Arrays, need: int, amplitude: int) -> Array:
+    ground = Ground(*arrays)
+    desk, census = furnish(ground), blank()
     headers = np.full(len(ground.tiles), -1)
     for index in range(len(ground.tiles)):
         tile = tile_at(ground, index)
@@ -130,13 +130,19 @@ def _choose(ground: Ground, desk: Desk, census: Census, need: int, amplitude: in
     return headers
 
 
-@compiled
-def _hide(ground: Ground, desk: Desk, census: Census, task: Task, marked: Array) -> Array:
-    """Write the marked tiles into ``marked``; return which messages found no room."""
-    full = np.zeros(len(task.plan), np.bool_)
-    for row in range(len(task.plan)):
-        tile, header = tile_at(ground, task.plan[row, 0]), task.plan[row, 1]
-        bits = task.messages[row]
+@kept
+def _hide(arrays: Arrays, plan: Array, messages: Array, amplitude: int, marked: Array) -> Array:
+    """Write the marked tiles into ``marked``; return which messages found no room.
+
+    :param plan: rows of tile and header to try first.
+    :param messages: their bits, with room for those that the header replaces in front.
+    """
+    ground = Ground(*arrays)
+    desk, census = furnish(ground), blank()
+    full = np.zeros(len(plan), np.bool_)
+    for row in range(len(plan)):
+        tile, header = tile_at(ground, plan[row, 0]), plan[row, 1]
+        bits = messages[row]
         if not load(ground, desk, tile):
             full[row] = True
             continue
@@ -147,7 +153,7 @@ def _hide(ground: Ground, desk: Desk, census: Census, task: Task, marked: Array)
             load(ground, desk, tile)
             count(desk, tile, census)
             header = -1
-            for other in rank(census, len(bits), task.amplitude):
+            for other in rank(census, len(bits), amplitude):
                 if other >= 0:
                     load(ground, desk, tile)
                     if _write(ground, desk, tile, other, bits):
@@ -163,9 +169,11 @@ def _hide(ground: Ground, desk: Desk, census: Census, task: Task, marked: Array)
     return full
 
 
-@compiled
-def _reveal(ground: Ground, desk: Desk, restored: Array) -> tuple[Array, Array]:
+@kept
+def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array]:
     """Restore each tile in ``restored``; return all data and where each tile's begins and ends."""
+    ground = Ground(*arrays)
+    desk = furnish(ground)
     bits = np.empty(3 * desk.usable.size, np.uint8)
     stream = np.empty(ground.samples.size // 2, np.uint8)
     starts = np.zeros(len(ground.tiles) + 1, np.int64)
@@ -196,43 +204,55 @@ def _reveal(ground: Ground, desk: Desk, restored: Array) -> tuple[Array, Array]:
 
 @compiled
 def _layer(ground: Ground, desk: Desk, tile: Tile, part: Part, header: int) -> int:
-    """Find the samples of a quarter grid that carry or give way, and their order."""
+    """Find the samples of a quarter grid that carry or give way; return how many.
+
+    Sets ``desk.order``: each as its place in the plane, counted from the start
+    of the part. For these ``desk.excess`` is the size, and ``desk.room`` the
+    room, or FAR if that is enough for anything.
+    """
     margin = 3 * STEPS[header >> 1 & 7] - 1
-    values = desk.planes[part.plane, part.start : part.start + part.length]
-    excess = desk.excess
-    places = np.zeros(CLASSES + 1, np.int64)
-    number = 0
     sense(desk, tile, part)
-    errors = weigh(desk, part, header)
+    weigh(desk, part, header)
+    excess, found, classes, order = desk.excess, desk.found, desk.classes, desk.order
+    rooms = desk.room
+    usable = desk.usable[part.plane, part.start : part.start + part.length]
+    number = 0
     for k in range(part.length):
-        if excess[k] < 0:
-            continue
-        i = tile.top + 2 * (k // tile.stride) + part.row
-        j = tile.left + 2 * (k % tile.stride) + part.column
-        if errors[k] >= 0:
-            room = _bound(ground.high, i, j) - values[k]
-        else:
-            room = values[k] - _bound(ground.low, i, j)
-        if room + excess[k] >= margin:
-            which = class_of(desk.unrest[k])
-            desk.place[number] = part.start + k
-            desk.side[number] = 1 if errors[k] >= 0 else -1
-            desk.size[number] = excess[k]
-            desk.room[number] = room
-            desk.classes[number] = which
-            places[which + 1] += 1
-            number += 1
+        found[number] = k
+        number += excess[k] >= 0
+    errors = desk.sharp if header & 1 else desk.plain
+    values = desk.planes[part.plane, part.start : part.start + part.length]
+    places = np.zeros(CLASSES + 1, np.int64)
+    chosen = 0
+    for k in found[:number]:
+        room = FAR
+        if usable[k] <= NEAR:
+            row = tile.top + 2 * (k // tile.stride) + part.row
+            column = tile.left + 2 * (k % tile.stride) + part.column
+            if errors[k] >= 0:
+                room = _at(ground.high, row, column) - values[k]
+            else:
+                room = values[k] - _at(ground.low, row, column)
+            if room + excess[k] < margin:
+                continue
+        which = class_of(desk.unrest[k])
+        found[chosen] = k
+        classes[chosen] = which
+        rooms[k] = room
+        places[which + 1] += 1
+        chosen += 1
     for which in range(CLASSES):
         places[which + 1] += places[which]
-    for k in range(number):
-        which = desk.classes[k]
-        desk.order[places[which]] = k
+    for at in range(chosen):
+        which = classes[at]
+        order[places[which]] = found[at]
         places[which] += 1
-    return number
+    return chosen
 
 
-@compiled
-def _bound(bounds: Array, row: int, column: int) -> int:
+@merged
+def _at(bounds: Array, row: int, column: int) -> int:
+    """Return a bound, which may hold for a whole row or column or for all."""
     return int(bounds[min(row, len(bounds) - 1), min(column, bounds.shape[1] - 1)])
 
 
@@ -249,51 +269,25 @@ def _flags(desk: Desk, number: int, step: int) -> Array:
     """Return the flag of every sample that could be mistaken, in order."""
     flags = np.empty(number, np.uint8)
     unclear = 0
-    for k in desk.order[:number]:
-        size, room = desk.size[k], desk.room[k]
-        if size >= step and room < 2 * step and (room >= step or size >= 2 * step):
-            flags[unclear] = room < step
-            unclear += 1
+    for at in range(number):
+        room = desk.room[desk.order[at]]
+        if room < 2 * step:
+            size = desk.excess[desk.order[at]]
+            if size >= step and (room >= step or size >= 2 * step):
+                flags[unclear] = room < step
+                unclear += 1
     return flags[:unclear]
 
 
 @compiled
 def _write(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> bool:
     """Move the samples; say whether every quarter grid had carriers enough."""
-    step, code = STEPS[header >> 1 & 7], CODES[header >> 1 & 7]
     end = len(bits)
     for grid in range(LAST + 1):
         part = part_of(tile, grid)
         number = _layer(ground, desk, tile, part, header)
-        flags = _flags(desk, number, step)
-        quota = _quota(len(bits), grid)
-        start = end - quota
-        used, seen, word, given, length = 0, 0, 0, 0, 0
-        ended = False
-        for k in desk.order[:number]:
-            size, room = desk.size[k], desk.room[k]
-            if size >= step:
-                seen += room < 2 * step and (room >= step or size >= 2 * step)
-                move = step if room >= step else 0
-            else:
-                if given == length:
-                    word = 0
-                    while word >= 0:
-                        bit = 0
-                        if used < quota:
-                            bit = bits[start + used]
-                        elif used - quota < len(flags):
-                            bit = flags[used - quota]
-                        used += 1
-                        word = BIT_TREE[code, word, bit]
-                    length, given = SYMBOLS[code, -1 - word, 0], 0
-                given += 1
-                move = size + SYMBOLS[code, -1 - word, given]
-                ended = given == length and used >= quota + seen
-            desk.planes[part.plane, desk.place[k]] += desk.side[k] * move
-            if ended:
-                break
-        if not ended:
+        start = end - _quota(len(bits), grid)
+        if not _spell(desk, part, header, number, bits[start:end]):
             return False
         end = start
         mirror(desk, tile)
@@ -301,47 +295,84 @@ def _write(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> 
 
 
 @compiled
+def _spell(desk: Desk, part: Part, header: int, number: int, bits: Array) -> bool:
+    """Move the samples of a layer; say whether there were carriers enough."""
+    step, code = STEPS[header >> 1 & 7], CODES[header >> 1 & 7]
+    errors = desk.sharp if header & 1 else desk.plain
+    values = desk.planes[part.plane, part.start : part.start + part.length]
+    flags = _flags(desk, number, step)
+    used, seen, word, given, length = 0, 0, 0, 0, 0
+    for at in range(number):
+        k = desk.order[at]
+        size, room = desk.excess[k], desk.room[k]
+        if size >= step:
+            seen += room < 2 * step and (room >= step or size >= 2 * step)
+            move = step if room >= step else 0
+        else:
+            if given == length:
+                word = 0
+                while word >= 0:
+                    bit = 0
+                    if used < len(bits):
+                        bit = bits[used]
+                    elif used - len(bits) < len(flags):
+                        bit = flags[used - len(bits)]
+                    used += 1
+                    word = BIT_TREE[code, word, bit]
+                length, given = SYMBOLS[code, -1 - word, 0], 0
+            given += 1
+            move = size + SYMBOLS[code, -1 - word, given]
+        values[k] += move if errors[k] >= 0 else -move
+        if size < step and given == length and used >= len(bits) + seen:
+            return True
+    return False
+
+
+@compiled
 def _undo(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> int:
     """Move the samples back and set ``bits``; return their number, or 0 if there are too few."""
     step = STEPS[header >> 1 & 7]
+    errors = desk.sharp if header & 1 else desk.plain
     need, start = 0, 0
     for grid in range(LAST, -1, -1):
         part = part_of(tile, grid)
         number = _layer(ground, desk, tile, part, header)
-        quota = _quota(need, grid) if need else 0
-        stop = _read(desk, desk.order[:number], header, quota, bits[start:])
+        stop = _read(desk, header, number, _quota(need, grid) if need else 0, bits[start:])
         if stop == 0:
             return 0
         need = need or _length(bits)
         start += _quota(need, grid)
         flag = start
-        for k in desk.order[:stop]:
-            if desk.size[k] < 2 * step:
-                move = (desk.size[k] + 1) >> 1
-            elif desk.room[k] >= step:
-                move = step
-            else:
+        values = desk.planes[part.plane, part.start : part.start + part.length]
+        for at in range(stop):
+            k = desk.order[at]
+            size = desk.excess[k]
+            move = step
+            if size < 2 * step:
+                move = (size + 1) >> 1
+            elif desk.room[k] < step:
                 move = 0 if bits[flag] else step
                 flag += 1
-            desk.planes[part.plane, desk.place[k]] -= desk.side[k] * move
+            values[k] -= move if errors[k] >= 0 else -move
         mirror(desk, tile)
     return need
 
 
 @compiled
-def _read(desk: Desk, order: Array, header: int, quota: int, bits: Array) -> int:
+def _read(desk: Desk, header: int, number: int, quota: int, bits: Array) -> int:
     """Read a layer's bits and flags; return how many samples it visits, or 0: too few.
 
     :param quota: the layer's bits without flags, or 0 if they tell it themselves.
     """
     step, code = STEPS[header >> 1 & 7], CODES[header >> 1 & 7]
     used, seen, node = 0, 0, 0
-    for stop in range(len(order)):
-        k = order[stop]
-        if desk.size[k] >= 2 * step:
+    for at in range(number):
+        k = desk.order[at]
+        size = desk.excess[k]
+        if size >= 2 * step:
             seen += desk.room[k] < step
             continue
-        node = SYMBOL_TREE[code, node, desk.size[k] & 1]
+        node = SYMBOL_TREE[code, node, size & 1]
         if node >= 0:
             continue
         for place in range(BITS[code, -1 - node, 0]):
@@ -353,7 +384,7 @@ def _read(desk: Desk, order: Array, header: int, quota: int, bits: Array) -> int
         if quota == 0 and used >= LEAD_BITS:
             quota = _quota(_length(bits), LAST)
         if quota and used >= quota + seen:
-            return stop + 1
+            return at + 1
     return 0
 
 

@@ -59,6 +59,7 @@ class Census(NamedTuple):
     seen: Array
 
 
+@compiled
 def blank() -> Census:
     """Return an empty census."""
     counts = np.zeros((PREDICTORS, CLASSES, WIDTH), np.int32)
@@ -174,16 +175,48 @@ def header_of(choice: Choice) -> int:
 @compiled
 def cheapest(census: Census, need: int, amplitude: int) -> int:
     """Return the best header, or -1."""
-    least, best = NEVER, -1
+    best = np.array([NEVER, -1])
     for predictor in range(PREDICTORS):
+        for combination in range(COMBINATIONS):
+            _single(census, combination, predictor, need, best)
         for grade in range(len(STEPS)):
-            for combination in range(COMBINATIONS if STEPS[grade] <= amplitude else 0):
+            for combination in range(COMBINATIONS if 1 < STEPS[grade] <= amplitude else 0):
                 choice = Choice(combination, grade, predictor)
-                cost = price(census, choice, need, least)
-                header = header_of(choice)
-                if cost >= 0 and (cost < least or header < best):
-                    least, best = cost, header
-    return best
+                cost = price(census, choice, need, best[0])
+                if cost >= 0:
+                    _better(best, cost, header_of(choice))
+    return int(best[1])
+
+
+@compiled
+def _better(best: Array, cost: int, header: int) -> None:
+    if cost < best[0] or (cost == best[0] and header < best[1]):
+        best[0], best[1] = cost, header
+
+
+@compiled
+def _single(census: Census, combination: int, predictor: int, need: int, best: Array) -> None:
+    """Improve ``best`` by the grades of amplitude 1, which come first: ``price`` in one go."""
+    beyond, bins = census.beyond[predictor], BINS[combination]
+    had, moved, mode = 0, 0, 0
+    carriers = enough(need, (RATES[0, 0], RATES[0, 1]))
+    for which in range(census.seen[0]):
+        size = bins[which]
+        if size > REACH or SCALE * moved > best[0]:
+            break
+        more = beyond[which, size + 1]
+        here = beyond[which, size] - more
+        while had + here >= carriers:
+            # Grades and modes agree so far; each mode needs more carriers than the one before.
+            done = SCALE * moved + MOVES[mode] * had
+            cost = done + (SCALE * more + MOVES[mode] * here) * (carriers - had) // here
+            _better(best, cost, header_of(Choice(combination, mode, predictor)))
+            mode += 1
+            if mode == len(MOVES):
+                return
+            carriers = enough(need, (RATES[mode, 0], RATES[mode, 1]))
+        had += here
+        moved += more
 
 
 @compiled
