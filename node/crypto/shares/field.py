@@ -114,7 +114,7 @@ def apply(
     :param draw: gives so many bytes of the rows that are missing; what it gave
         is done with when it is called again.
     """
-    plan = plan_of(matrix)
+    plan, xor = plan_of(matrix), np.bitwise_xor
     sources = [strip for row in rows for strip in row.reshape(STRIPS, -1)]
     targets = [strip for row in outs for strip in row.reshape(STRIPS, -1)]
     missing = plan.inputs - len(sources)
@@ -139,7 +139,7 @@ def apply(
             if b < 0:
                 np.copyto(strips[target], strips[a])
             else:
-                np.bitwise_xor(strips[a], strips[b], strips[target])
+                xor(strips[a], strips[b], strips[target])
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,6 @@ secret of a set reads its object; nobody keeps it whole.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
@@ -20,8 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from node.crypto.shares.share import KEY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from concurrent.futures import Executor
+    from collections.abc import Sequence
 
     from node.crypto.shares.share import About, Buffer, Share
 
@@ -76,17 +74,15 @@ class SetKeys:
             return None
         return data[:length].toreadonly()
 
-    def commit(self, parts: Sequence[Buffer], pool: Executor | None) -> Callable[[], bytes]:
-        """Return what gives the commitment to what the bodies hold together.
+    def commit(self, parts: Sequence[Buffer]) -> bytes:
+        """Return the commitment to what the bodies hold together.
 
-        :param parts: it, in the pieces of ``chunk_bytes`` that the format says.
-        :param pool: if given, its threads hash, beginning now.
+        :param parts: it, cut anywhere.
         """
-        begun = [_digest(part, pool) for part in parts]
-        message = self._head
-        return lambda: hmac.digest(
-            self._commitment, message + b"".join(one() for one in begun), "sha256"
-        )
+        code = hmac.new(self._commitment, self._head, "sha256")
+        for part in parts:
+            code.update(part)
+        return code.digest()
 
     def tag(self, index: int, body: Buffer) -> bytes:
         """Return the tag of a body: GMAC, which is GCM without a plaintext."""
@@ -98,14 +94,15 @@ class SetKeys:
 
 
 class Stream:
-    """Random bytes: the key stream of AES-256-CTR under a fresh seed.
+    """Random bytes: the key stream of AES-256-CTR under a fresh seed, 64 GiB at most.
 
     As good as the kernel's, which is a stream cipher under a random key as
-    well, and many times as fast (docs/decisions/0301-shares.md).
+    well, and many times as fast (docs/decisions/0301-shares.md). GCM makes it,
+    since OpenSSL has a faster loop for that than for bare CTR; its tag is not used.
     """
 
     def __init__(self, seed: bytes) -> None:
-        self._cipher = Cipher(algorithms.AES(seed), modes.CTR(bytes(16))).encryptor()
+        self._cipher = Cipher(algorithms.AES(seed), modes.GCM(_NONCE)).encryptor()
         self._zeros = b""
         self._room = bytearray()
 
@@ -116,13 +113,6 @@ class Stream:
             self._room = bytearray(count + MARGIN)
         self._cipher.update_into(self._zeros, self._room)
         return self._room
-
-
-def _digest(part: Buffer, pool: Executor | None) -> Callable[[], bytes]:
-    """Return what gives the SHA-256 of a part."""
-    if pool:
-        return pool.submit(lambda: hashlib.sha256(part).digest()).result
-    return lambda: hashlib.sha256(part).digest()
 
 
 def derive(secret: bytes, purpose: bytes) -> bytes:

@@ -34,7 +34,6 @@ from node.errors import DamagedError, UnreadableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-    from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
@@ -61,15 +60,17 @@ def split(
     *,
     mode: Mode = Mode.COMPUTATIONAL,
     by: signer.Signer | None = None,
+    bind: bool = True,
     random: Random = os.urandom,
-    pool: Executor | None = None,
 ) -> list[memoryview]:
     """Return the n shares of an object, any k of which give it back, as bytes to read.
 
     :param by: signs the set; without, whoever reads can tell damage from
         truth, but not who made the set.
+    :param bind: commit to the object, so that not even k keepers together can
+        pass off another one. It costs a SHA-256 of the object; what proves
+        itself, as sealed objects do, needs it not.
     :param random: so many unpredictable bytes; the same ones give the same shares.
-    :param pool: if given, its threads hash meanwhile.
     :raises UsageError: k and n make no sense.
     :raises UnreadableError: the object is longer than 1 GiB.
     """
@@ -88,13 +89,13 @@ def split(
     if mode is Mode.COMPUTATIONAL:
         wide = [room.data[draft.head_bytes(i) :] for i, room in enumerate(rooms[:k], 1)]
         keys.close(data, wide)
-        commitment = keys.commit(_pieces(draft, [body.data for body in bodies[:k]]), pool)
         dispersal.disperse(bodies[:k], bodies[k:])
+        held = _cut(draft, [body.data for body in bodies[:k]])[0]
     else:
-        commitment = keys.commit(_pieces(draft, [data]), pool)
+        held = [memoryview(data)]
         shamir.split(data, k, bodies, Stream(random(KEY_BYTES)).draw)
     tags = [keys.tag(index, body.data) for index, body in enumerate(bodies, 1)]
-    about = replace(draft, commitment=commitment())
+    about = replace(draft, commitment=keys.commit(held)) if bind else draft
     leaves = [
         leaf(about, i, own.tobytes(), tag)
         for i, (own, tag) in enumerate(zip(owns, tags, strict=True), 1)
@@ -114,13 +115,11 @@ def combine(
     shares: Sequence[Buffer],
     *,
     trusted: Collection[bytes] = (),
-    pool: Executor | None = None,
 ) -> Combined:
     """Return the object of which k good shares are among those given, and a finding for each.
 
     :param trusted: public keys; if there are any, only sets that one of them
         signed count.
-    :param pool: if given, its threads hash meanwhile.
     :raises UnreadableError: too few shares are given, or none is one.
     :raises DamagedError: too few of those given are good, or what they give
         is not what was shared.
@@ -134,15 +133,14 @@ def combine(
     chosen = dict(sorted(judged.good.items())[: about.k])
     if about.mode is Mode.COMPUTATIONAL:
         chunks = dispersal.gather({i - 1: share.body for i, share in chosen.items()}, about.k)
-        commitment = keys.commit(_pieces(about, chunks), pool)
-        data = keys.open(_pieces(about, chunks))
+        held, padding = _cut(about, chunks)
+        data = keys.open(held)
     else:
         joined = shamir.join({i: share.body for i, share in chosen.items()}).data
-        chunks = [joined]
-        commitment = keys.commit(_pieces(about, chunks), pool)
-        data = joined[: about.length].toreadonly()
-    padded = any(_padding(about, chunks))
-    if data is None or padded or not hmac.compare_digest(commitment(), about.commitment):
+        held, padding = _cut(about, [joined])
+        data = held[0].toreadonly()
+    bound = not about.bound or hmac.compare_digest(keys.commit(held), about.commitment)
+    if data is None or any(map(any, padding)) or not bound:
         raise DamagedError(
             "the shares fit together, but do not give the object that was shared",
             hint="whoever made them, or k of those who keep them, made them up",
@@ -184,21 +182,14 @@ def _rooms(about: About) -> list[NDArray[np.uint8]]:
     return [whole[end - size : end + MARGIN] for size, end in zip(sizes, ends, strict=True)]
 
 
-def _pieces(about: About, parts: Sequence[Buffer]) -> list[memoryview]:
-    """Return what the bodies hold together in pieces of a k-th, without padding."""
-    size = dispersal.chunk_bytes(about.dispersed, about.k)
-    pieces = []
-    for number in range(about.k):
-        length = min(max(about.dispersed - number * size, 0), size)
-        part, at = (parts[0], number * size) if len(parts) == 1 else (parts[number], 0)
-        pieces.append(memoryview(part)[at : at + length])
-    return pieces
-
-
-def _padding(about: About, parts: Sequence[Buffer]) -> bytes:
-    """Return what lies behind what the bodies hold together."""
-    pieces = _pieces(about, parts)
-    if len(parts) == 1:
-        return bytes(memoryview(parts[0])[about.dispersed :])
-    ends = zip(parts, pieces, strict=True)
-    return b"".join(bytes(memoryview(part)[len(piece) :]) for part, piece in ends)
+def _cut(about: About, parts: Sequence[Buffer]) -> tuple[list[memoryview], list[memoryview]]:
+    """Return what the bodies hold together, and the padding behind it, both in pieces."""
+    held: list[memoryview] = []
+    padding: list[memoryview] = []
+    left = about.dispersed
+    for part in parts:
+        view = memoryview(part)
+        held.append(view[:left])
+        padding.append(view[left:])
+        left = max(left - len(view), 0)
+    return held, padding

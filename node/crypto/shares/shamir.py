@@ -5,6 +5,7 @@ Source: Shamir 1979, "How to share a secret"; docs/formats/share-v1.md, section 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,8 +35,7 @@ def split(secret: Buffer, k: int, shares: Sequence[NDArray[np.uint8]], draw: Dra
     row = np.frombuffer(secret, np.uint8)
     if missing := share_bytes(len(row)) - len(row):
         row = np.concatenate((row, np.zeros(missing, np.uint8)))
-    matrix = tuple(field.powers(index, k) for index in range(1, len(shares) + 1))
-    field.apply(matrix, [row], shares, draw)
+    field.apply(_matrix(k, len(shares)), [row], shares, draw)
 
 
 def join(shares: Mapping[int, Buffer]) -> NDArray[np.uint8]:
@@ -50,3 +50,8 @@ def join(shares: Mapping[int, Buffer]) -> NDArray[np.uint8]:
     secret = np.empty(len(rows[0]), np.uint8)
     field.apply(field.interpolation(indices, [0]), rows, [secret])
     return secret
+
+
+@lru_cache(maxsize=64)
+def _matrix(k: int, n: int) -> field.Matrix:
+    return tuple(field.powers(index, k) for index in range(1, n + 1))

@@ -48,7 +48,7 @@ class About:
 
     :param length: of the object, in bytes.
     :param signer: public key of who made the set; zeros if nobody signed.
-    :param commitment: binds the object without saying anything about it.
+    :param commitment: binds the object without saying anything about it; zeros without one.
     """
 
     mode: Mode
@@ -73,6 +73,11 @@ class About:
     def signed(self) -> bool:
         """Whether the set bears a signature."""
         return any(self.signer)
+
+    @property
+    def bound(self) -> bool:
+        """Whether the set commits to the object."""
+        return any(self.commitment)
 
     @property
     def dispersed(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -87,10 +86,10 @@ def test_objects_of_every_length_come_back(mode, length):
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-def test_a_pool_changes_nothing_but_the_time(mode):
-    with ThreadPoolExecutor(1) as pool:
-        shares = scheme.split(OBJECT, 3, 5, mode=mode, pool=pool)
-        assert scheme.combine(shares[2:], pool=pool).data == OBJECT
+def test_what_proves_itself_may_go_without_commitment(mode):
+    shares = scheme.split(OBJECT, 3, 5, mode=mode, by=SITE, bind=False)
+    assert not parse(shares[0]).about.bound
+    assert scheme.combine(shares[2:], trusted=[SITE.public]).data == OBJECT
 
 
 @pytest.mark.parametrize("mode", list(Mode))
