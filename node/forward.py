@@ -203,7 +203,13 @@ class Forwarder:
                 lane.recover()
                 reason = f"warning {warning:04X}H" if warning else ""
                 event = self._event(claim, "delivery_sent", reason)
-                self.ledger.settle(claim, DeliveryState.SENT, reason, event)
+                self.ledger.settle(
+                    claim,
+                    DeliveryState.SENT,
+                    reason,
+                    event,
+                    readback_in=_readback_in(lane.destination, event.object),
+                )
                 _log.info("delivery_sent", object=event.object, **self._names(claim))
             case Refused(reason):
                 if not lane.breaker.open:
@@ -302,6 +308,12 @@ class Forwarder:
             "destination": delivery.destination,
             "attempts": delivery.attempts,
         }
+
+
+def _readback_in(destination: Destination, pseudonym: str) -> float | None:
+    """Return the seconds until an object is read back, or None if it is not to be."""
+    chosen = retry.chosen(pseudonym, destination.readback)
+    return destination.readback_after if chosen else None
 
 
 def _compare(digest: hashlib._Hash, delivery: Delivery) -> None:

@@ -1,7 +1,8 @@
-"""When to try again, and when to give up. Pure: time and chance are passed in."""
+"""When to try again, give up, or look again. Pure: time and chance are passed in."""
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +28,15 @@ def delay(attempts: int, chance: float) -> float:
 def give_up(age: float, give_up_after: float) -> bool:
     """Tell whether a delivery is too old to be tried again (both in seconds)."""
     return age >= give_up_after
+
+
+def chosen(pseudonym: str, share: float) -> bool:
+    """Tell whether an object is among the share that is read back; the same for each attempt.
+
+    :param pseudonym: of its UID: keyed, so that nobody can foresee the choice.
+    :param share: 0 to 1.
+    """
+    return int.from_bytes(sha256(pseudonym.encode()).digest()[:4]) < share * 2**32
 
 
 class Breaker:

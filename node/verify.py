@@ -25,6 +25,7 @@ from node.errors import (
     UnsealableError,
 )
 from node.mark import quality
+from node.mark.picture import Scene, draw
 from node.types import Binding, Region, Verdict, VerdictKind
 
 if TYPE_CHECKING:
@@ -105,6 +106,31 @@ class Examiner:
                 continue
             return self._examine_pixels(obj, pixels, binding, key_id, extraction)
         return self._without_mark(obj, pixels, "")
+
+    def is_of(self, found: Examination, original: bytes) -> bool:
+        """Return whether what was sealed is an original: its header and its pixels.
+
+        :raises UnreadableError: the original cannot be parsed.
+        """
+        obj, record = reader.read(original), found.record
+        if record is None or _digest(headers.header_bytes(obj)) != record.object_sha256:
+            return False
+        if found.verdict.carrier == "header":
+            return pixel_data.field_sha256(obj) == record.pixels_sha256
+        pixels = pixel_data.load(obj, self._codec, lossy="decode")
+        return pixels.sha256 == record.pixels_sha256
+
+    def same_pixels(self, one: DicomObject, other: DicomObject) -> bool:
+        """Return whether two objects hold the same pixels, in whatever transfer syntax."""
+        if pixel_data.field_sha256(one) == pixel_data.field_sha256(other):
+            return True
+        try:
+            digests = {
+                pixel_data.load(obj, self._codec, lossy="decode").sha256 for obj in (one, other)
+            }
+        except (UnsealableError, UnreadableError):
+            return False
+        return len(digests) == 1
 
     def _examine_pixels(
         self,
@@ -223,20 +249,47 @@ class Examiner:
     def _original_header(self, obj: DicomObject, record: Record, binding: Binding) -> _Header:
         """Turn the header back, by the undo data, and by the copy where it was coerced."""
         copy = self._header_copy(obj, binding)
-        if copy is not None and hashlib.sha256(copy).digest() != record.object_sha256:
+        if copy is not None and _digest(copy) != record.object_sha256:
             copy = None
         original = headers.parse_header(copy) if copy is not None else None
         try:
             undone = marked.undress(obj, record.undo, original)
         except (UnreadableError, UnsealableError):
             undone = None
-        if undone is not None and hashlib.sha256(undone).digest() == record.object_sha256:
+        if undone is not None and _digest(undone) == record.object_sha256:
             return _Header(undone, exact=True, coerced=())
         if copy is not None and original is not None:
             ours = set(undo.unpack(record.undo).elements)
             ours |= {tag for tag in obj.index if tag >> 16 == marked.PRIVATE_GROUP}
             return _Header(copy, exact=True, coerced=compare.differences(original, obj, ours))
         return _Header(undone, exact=False, coerced=_known_differences(obj, record))
+
+
+def picture(found: Examination) -> bytes:
+    """Draw what was found in an image: original, as found, difference, changed regions, as PNG.
+
+    Of several frames the first changed one is drawn.
+    """
+    assert found.pixels is not None
+    facts, carrier = found.pixels.facts, found.pixels.carrier
+    regions = found.verdict.regions
+    frame = regions[0].frame if regions else 0
+    span = slice(frame * facts.rows, (frame + 1) * facts.rows)
+    restored = found.extraction.samples if found.extraction else carrier.samples
+    return draw(
+        Scene(
+            original=restored[span],
+            found=carrier.samples[span],
+            regions=[region for region in regions if region.frame == frame],
+            title=found.verdict.kind.value + (f", frame {frame}" if facts.frames > 1 else ""),
+            window=found.pixels.window,
+            inverted=facts.photometric == "MONOCHROME1",
+        )
+    )
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 def _header_verdict(verdict: Verdict, header: _Header) -> Verdict:

@@ -60,6 +60,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Print a verdict for each object."""
     from node import wiring
+    from node.verify import picture
 
     config = configured(args)
     score = Score()
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 facts = findings(file.path, found)
                 if pictures and found.pixels is not None:
                     place = pictures.place(file, "" if len(files) == 1 else ".png")
-                    place.write_bytes(drawn(found))
+                    place.write_bytes(picture(found))
                     facts["picture"] = place
                 out.answer(facts, told(facts))
                 step()
@@ -131,25 +132,3 @@ def _region(region: Region) -> dict[str, int]:
         "end_row": region.row + region.rows - 1,
         "end_column": region.column + region.columns - 1,
     }
-
-
-def drawn(found: Examination) -> bytes:
-    """Draw an examination: original, marked, difference, changed regions, as a PNG file."""
-    from node.mark.picture import Scene, draw
-
-    assert found.pixels is not None
-    facts, carrier = found.pixels.facts, found.pixels.carrier
-    regions = found.verdict.regions
-    frame = regions[0].frame if regions else 0
-    span = slice(frame * facts.rows, (frame + 1) * facts.rows)
-    restored = found.extraction.samples if found.extraction else carrier.samples
-    return draw(
-        Scene(
-            original=restored[span],
-            found=carrier.samples[span],
-            regions=[region for region in regions if region.frame == frame],
-            title=found.verdict.kind.value + (f", frame {frame}" if facts.frames > 1 else ""),
-            window=found.pixels.window,
-            inverted=facts.photometric == "MONOCHROME1",
-        )
-    )

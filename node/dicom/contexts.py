@@ -60,6 +60,10 @@ TRANSFER_SYNTAXES = (
     "1.2.840.10008.1.2.4.107",  # HEVC/H.265 Main Profile
     "1.2.840.10008.1.2.4.108",  # HEVC/H.265 Main 10 Profile
 )
+# What is in one of these need not be what was compressed: PS3.5 8.2
+LOSSY_SYNTAXES = frozenset(
+    f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81, 91, 93, 112, 203)
+)
 VERIFICATION = "1.2.840.10008.1.1"
 STORAGE_CLASSES = frozenset(str(cx.abstract_syntax) for cx in AllStoragePresentationContexts)
 MAX_CONTEXTS = 128  # PS3.8 9.3.2.2: odd numbers between 1 and 255

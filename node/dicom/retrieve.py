@@ -12,6 +12,7 @@ import re
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
@@ -22,7 +23,7 @@ from node.dicom import contexts, reader, status
 from node.dicom.requestor import NoContextError, abort, release
 from node.dicom.scp import RejectedError, StoreScp
 from node.dicom.server import Server
-from node.errors import MismatchError, RefusedError, UnreachableError
+from node.errors import MismatchError, RefusedError, SealnodeError, UnreachableError
 from node.types import Peer
 
 if TYPE_CHECKING:
@@ -54,7 +55,18 @@ CLASSES = sorted(contexts.STORAGE_CLASSES, key=_rank)[: contexts.MAX_CONTEXTS - 
 
 
 class FetchError(UnreachableError):
-    """The archive did not give all that was asked for; ``code`` holds its status."""
+    """The archive did not give all that was asked for; ``code`` holds its status.
+
+    :param refused: codes of what it gave instead.
+    :param wrong: files of that, where they could be kept.
+    """
+
+    def __init__(
+        self, message: str, *, code: str, refused: Sequence[str] = (), wrong: Sequence[Path] = ()
+    ) -> None:
+        super().__init__(message, code=code)
+        self.refused = tuple(refused)
+        self.wrong = tuple(wrong)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +75,14 @@ class Wanted:
 
     :param pairs: (SOP class, transfer syntax) that it is known to hold; empty
         for whatever images there are.
+    :param max_size: bytes of the largest object to take; 0 for what the limits allow.
     """
 
     study_instance_uid: str
     series_instance_uid: str = ""
     sop_instance_uid: str = ""
     pairs: tuple[tuple[str, str], ...] = ()
+    max_size: int = 0
 
     def identifier(self) -> Dataset:
         """Return the identifier of the request, PS3.4 C.4.2.1.4."""
@@ -92,12 +106,16 @@ class Collector:
 
     :param aet: of the archive; whoever else calls is rejected.
     :ivar arrived: the files that are complete and not yet taken.
+    :ivar refused: codes of what was not asked for.
+    :ivar wrong: files of that.
     """
 
     def __init__(self, wanted: Wanted, folder: Path, aet: str) -> None:
         self.wanted = wanted
         self.folder = folder
         self.arrived: deque[Path] = deque()
+        self.refused: list[str] = []
+        self.wrong: list[Path] = []
         self._aet = aet
 
     def admit(self, peer: Peer, names: tuple[str, ...]) -> Peer:  # noqa: ARG002 - Receiver's
@@ -107,12 +125,7 @@ class Collector:
         return replace(peer, source=self._aet)
 
     def begin(self, request: StoreRequest) -> Collected:
-        """Start to take an object.
-
-        :raises RefusedError: it was not asked for.
-        """
-        if self.wanted.sop_instance_uid not in {"", request.sop_instance_uid}:
-            raise RefusedError("an instance that was not asked for", code="not_requested")
+        """Start to take an object."""
         return Collected(self, request)
 
 
@@ -128,23 +141,44 @@ class Collected:
         self._part = collector.folder / f"{os.getpid()}-{threading.get_ident()}.part"
         self._file = self._part.open("wb")
         self._digest = hashlib.sha256()
+        self._size = 0
         self.write(memoryview(header))
 
     def write(self, data: memoryview) -> None:
-        """Append to the file."""
+        """Append to the file.
+
+        :raises RefusedError: it is larger than what was asked for can be.
+        """
+        self._size += len(data)
+        if 0 < self._collector.wanted.max_size < self._size:
+            self._collector.refused.append("too_large")
+            raise RefusedError("an object that is too large", code="too_large")
         self._file.write(data)
         self._digest.update(data)
 
     def finish(self) -> status.Answer:
-        """Give the file its name if it holds what was asked for.
+        """Give the file its name if it holds what was asked for; else keep it as evidence.
 
         :raises UnreadableError: it cannot be parsed.
         :raises MismatchError: it belongs to another study, series or instance.
+        :raises RefusedError: it is another instance.
         """
-        request, wanted = self._request, self._collector.wanted
+        collector, digest = self._collector, self._digest.hexdigest()
         self._file.close()
-        with self._part.open("rb") as file:
-            obj = reader.read(file.read())
+        try:
+            self._check()
+        except SealnodeError as error:
+            collector.refused.append(error.code)
+            collector.wrong.append(self._part.replace(collector.folder / f"{digest}.wrong"))
+            raise
+        collector.arrived.append(self._part.replace(collector.folder / f"{digest}.dcm"))
+        return status.Answer(status.SUCCESS)
+
+    def _check(self) -> None:
+        request, wanted = self._request, self._collector.wanted
+        if wanted.sop_instance_uid not in {"", request.sop_instance_uid}:
+            raise RefusedError("an instance that was not asked for", code="not_requested")
+        obj = reader.read(self._part.read_bytes())
         reader.check_command(obj, request.sop_class_uid, request.sop_instance_uid)
         for keyword, uid in (
             ("StudyInstanceUID", wanted.study_instance_uid),
@@ -152,10 +186,6 @@ class Collected:
         ):
             if uid and obj.texts(keyword) != (uid,):
                 raise MismatchError("an object of another study or series", code="not_requested")
-        path = self._collector.folder / f"{self._digest.hexdigest()}.dcm"
-        self._part.replace(path)
-        self._collector.arrived.append(path)
-        return status.Answer(status.SUCCESS)
 
     def abandon(self) -> None:
         """Remove the part that came."""
@@ -215,12 +245,18 @@ def _retrieve(assoc: Synchronous, collector: Collector, model: str, move_to: str
             if value in PENDING:
                 continue
             if value is None:
-                raise FetchError("the archive does not answer", code="no_response")
+                raise _failure("the archive does not answer", "no_response", collector)
             if value != status.SUCCESS:
-                raise FetchError("the archive did not give all", code=f"status_{value:04x}")
+                raise _failure("the archive did not give all", f"status_{value:04x}", collector)
         finished = True
+        if collector.refused and not collector.arrived:
+            raise _failure("the archive gave something else", collector.refused[0], collector)
     finally:
         (release if finished else abort)(assoc)
+
+
+def _failure(message: str, code: str, collector: Collector) -> FetchError:
+    return FetchError(message, code=code, refused=collector.refused, wrong=collector.wrong)
 
 
 def _associate(
@@ -239,7 +275,9 @@ def _associate(
 
 def _storage_contexts(wanted: Wanted) -> list[PresentationContext]:
     if wanted.pairs:
-        return contexts.batch(wanted.pairs)[: len(CLASSES)]
+        # it may be there in another transfer syntax by now
+        others = product({cls for cls, _ in wanted.pairs}, contexts.TRANSFER_SYNTAXES)
+        return contexts.batch([*wanted.pairs, *others])[: len(CLASSES)]
     return [build_context(uid, list(contexts.TRANSFER_SYNTAXES)) for uid in CLASSES]
 
 

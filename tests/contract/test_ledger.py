@@ -828,10 +828,10 @@ def test_the_same_object_from_many_associations_is_one_entry(ledger):
 INTACT = Finding("pacs", "CT", "INTACT")
 
 
-def sent_entry(ledger, readback_in=100.0, rule=None, destination="pacs", uid="1.2.3", blob=BLOB):
+def sent_entry(ledger, readback_in=100.0, rule=None, *, uid="1.2.3", blob=BLOB):
     """An entry whose delivery was sent and is to be read back."""
     number = sealed_entry(ledger, uid, blob, rule)
-    claim = claim_delivery(ledger, destination)
+    claim = claim_delivery(ledger)
     ledger.settle(claim, DeliveryState.SENT, "", event("sent"), readback_in=readback_in)
     return number
 

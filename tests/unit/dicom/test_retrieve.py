@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from archive import Archive
 from network import BRISK, CT, EXPLICIT_LE, dataset_bytes, requestor, sample
@@ -148,9 +150,20 @@ def changed(**values):
     ],
 )
 def test_what_was_not_asked_for_is_not_taken(tmp_path, values, status):
-    with Hostile(changed(**values)) as archive, pytest.raises(FetchError):
+    with Hostile(changed(**values)) as archive, pytest.raises(FetchError) as caught:
         list(fetch_by_get(requestor(archive.port, aet="ARCHIVE"), wanted("CT_small.dcm"), tmp_path))
     assert archive.statuses == [status]
+    assert list(tmp_path.glob("*.dcm")) == []
+    [evidence] = caught.value.wrong
+    assert list(tmp_path.iterdir()) == [evidence]
+    assert len(caught.value.refused) == 1
+
+
+def test_what_is_too_large_is_not_taken(tmp_path):
+    what = replace(wanted("CT_small.dcm"), max_size=10000)
+    with Hostile(changed()) as archive, pytest.raises(FetchError) as caught:
+        list(fetch_by_get(requestor(archive.port, aet="ARCHIVE"), what, tmp_path))
+    assert caught.value.refused == ("too_large",)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,178 @@
+"""What is true of an object that came back from where it was sent, and the evidence for it.
+
+The seal says whether an object is as it was sealed. What the node still has
+of it says more: whether it is the version that was sent last, and whether it
+was compressed with loss since.
+
+SECURITY: evidence shows patients: its folder is the node's user's alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from node.dicom import compare, reader
+from node.dicom.contexts import LOSSY_SYNTAXES
+from node.errors import UnreadableError
+from node.types import DeliveryState, VerdictKind
+from node.verify import picture
+
+if TYPE_CHECKING:
+    from node.dicom.reader import DicomObject
+    from node.verify import Examination, Examiner
+
+MISSING = "MISSING"  # the verdict on what is not there
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is true of an object that came back, or did not.
+
+    :param verdict: a word of :class:`VerdictKind`, or ``MISSING``.
+    :param coerced: keywords of header attributes that differ.
+    :param data: the bytes that came back; None if none did.
+    :param examination: of these.
+    """
+
+    state: DeliveryState
+    verdict: str
+    reason: str = ""
+    coerced: tuple[str, ...] = ()
+    data: bytes | None = None
+    examination: Examination | None = None
+
+    @property
+    def event(self) -> str:
+        """The name of the audit event."""
+        if self.verdict == MISSING:
+            return "readback_missing"
+        if self.state is DeliveryState.PARKED:
+            return "readback_tampered"
+        return "readback_coerced" if self.coerced else "readback_verified"
+
+    def drawing(self) -> bytes | None:
+        """Draw it as a PNG file, if there are pixels to draw."""
+        if self.examination is None or self.examination.pixels is None:
+            return None
+        return picture(self.examination)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the node still has of an object that it delivered.
+
+    :param sent: the bytes that were sent; None if they are gone.
+    :param original: the bytes as received; None if they are gone.
+    :param sealed: whether it was sealed, or let pass as it came.
+    """
+
+    sent: bytes | None
+    original: bytes | None
+    sealed: bool
+
+
+class Evidence:
+    """Keeps what a person must see: ``<sha256>.dcm`` as it came, ``<sha256>.png`` drawn.
+
+    Nothing is ever deleted from it but by a person.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, data: bytes, drawing: bytes | None) -> str:
+        """Keep bytes and their picture durably; return their SHA-256 in hex."""
+        name = hashlib.sha256(data).hexdigest()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._write(f"{name}.dcm", data)
+        if drawing is not None:
+            self._write(f"{name}.png", drawing)
+        return name
+
+    def _write(self, name: str, data: bytes) -> None:
+        handle, part = tempfile.mkstemp(dir=self._folder, suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).replace(self._folder / name)
+
+
+class Judge:
+    """Compares what came back with what was sent, and examines its seal."""
+
+    def __init__(self, examiner: Examiner) -> None:
+        self._examiner = examiner
+
+    def judge(self, data: bytes, known: Known) -> Judgement:
+        """Return what is true of the bytes of one object that came back."""
+        if not known.sealed:
+            return self._compare(data, known)
+        found = self._examiner.examine(data)
+        verdict = found.verdict
+        if verdict.kind not in {VerdictKind.INTACT, VerdictKind.HEADER_COERCED}:
+            kind = VerdictKind.LOSSY if self._lost(data, known) else verdict.kind
+            return changed(kind, verdict.reason, data, found)
+        if not found.exact:
+            return changed(verdict.kind, "the original cannot be restored", data, found)
+        if not self._same_version(data, found, known):
+            reason = "another version of the object than was sent last"
+            return changed(VerdictKind.TAMPERED, reason, data, found)
+        return Judgement(
+            DeliveryState.VERIFIED, verdict.kind.value, verdict.reason, verdict.coerced, data, found
+        )
+
+    def _same_version(self, data: bytes, found: Examination, known: Known) -> bool:
+        if known.sent is not None and _dataset(data) == _dataset(known.sent):
+            return True
+        return known.original is None or self._examiner.is_of(found, known.original)
+
+    def _lost(self, data: bytes, known: Known) -> bool:
+        """Return whether it was compressed with loss since it was sent."""
+        with suppress(UnreadableError):
+            before = known.sent is not None and _lossy(reader.read(known.sent))
+            return not before and _lossy(reader.read(data))
+        return False
+
+    def _compare(self, data: bytes, known: Known) -> Judgement:
+        """Judge what carries no seal by the bytes that were sent."""
+        if known.sent is None:
+            return Judgement(DeliveryState.VERIFIED, VerdictKind.UNMARKED.value, "it is there")
+        if _dataset(data) == _dataset(known.sent):
+            return Judgement(DeliveryState.VERIFIED, VerdictKind.INTACT.value, "as it was sent")
+        try:
+            before, now = reader.read(known.sent), reader.read(data)
+        except UnreadableError as error:
+            return changed(VerdictKind.UNREADABLE, error.code, data, None)
+        coerced = compare.differences(before, now)
+        if self._examiner.same_pixels(before, now):
+            return Judgement(
+                DeliveryState.VERIFIED, VerdictKind.HEADER_COERCED.value, coerced=coerced, data=data
+            )
+        kind = VerdictKind.LOSSY if _lossy(now) and not _lossy(before) else VerdictKind.TAMPERED
+        return changed(kind, "the pixels differ from what was sent", data, None)
+
+
+def changed(
+    kind: VerdictKind, reason: str, data: bytes | None, examination: Examination | None
+) -> Judgement:
+    """Return the judgement on an object that is not what was sent."""
+    return Judgement(DeliveryState.PARKED, kind.value, reason, data=data, examination=examination)
+
+
+def _dataset(file: bytes) -> bytes | None:
+    try:
+        return reader.read(file).dataset
+    except UnreadableError:
+        return None
+
+
+def _lossy(obj: DicomObject) -> bool:
+    """Return whether the header admits a compression with loss, PS3.3 C.7.6.1.1.5."""
+    return obj.text("LossyImageCompression") == "01" or obj.transfer_syntax_uid in LOSSY_SYNTAXES
