@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import time
+from collections import Counter
+from dataclasses import asdict
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from node.cli.arguments import configured
@@ -10,18 +14,21 @@ from node.cli.output import duration, size
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
     from pathlib import Path
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.schema import Config
+    from node.spool.aftercare import Finding, Found
     from node.spool.base import Stats
 
 NAME = "status"
 HELP = "show what waits, where, and for how long"
 EPILOG = """
 Reads the ledger; the node need not run. The age of the oldest object that
-waits for a destination is what tells whether the destination keeps up.
+waits for a destination is what tells whether the destination keeps up. What came
+back from a destination is counted by verdict over the last seven days.
 
 EXAMPLES
   nodectl --config /etc/sealnode status
@@ -31,6 +38,10 @@ EXIT STATUS
   0   the ledger was read
   3   the configuration has mistakes
 """
+
+
+WEEK_SECONDS = 7 * 86400
+EPOCH = date(1970, 1, 1).toordinal()
 
 
 def add_arguments(parser: Parser) -> None:
@@ -45,18 +56,19 @@ def run(args: argparse.Namespace, out: Out) -> int:
     ledger = wiring.ledger(config)
     try:
         stats = ledger.stats()
+        found = ledger.found(since=time.time() - WEEK_SECONDS)
     finally:
         ledger.close()
-    report(config, stats, out)
+    report(config, stats, out, found)
     return 0
 
 
-def report(config: Config, stats: Stats, out: Out) -> None:
+def report(config: Config, stats: Stats, out: Out, found: Sequence[Found] = ()) -> None:
     """Write the status that the counts amount to."""
     free = shutil.disk_usage(_existing(config.node.state)).free
     queues = [_queue(name, config, stats) for name in ["", *config.destinations]]
     if out.json:
-        facts = {"entries": stats.entries, "queues": queues}
+        facts = {"entries": stats.entries, "queues": queues, "found": _by_day(found)}
         out.answer(facts | {"disk_free": free, "reserve": config.node.reserve})
         return
     for state, count in stats.entries.items():
@@ -65,6 +77,10 @@ def report(config: Config, stats: Stats, out: Out) -> None:
     rows = [{**row, "oldest": duration(row["oldest"]) if row["pending"] else ""} for row in queues]
     columns = {"queue": "QUEUE", "pending": "PENDING", "parked": "PARKED", "oldest": "OLDEST"}
     out.table(rows, columns)
+    if found:
+        out.answer({}, "")
+        titles = {key: key.upper() for key in ("destination", "modality", "verdict", "number")}
+        out.table(_summed(found), titles)
     out.answer({}, f"\n{size(free)} free, {size(config.node.reserve)} of it kept in reserve")
     if free < config.node.reserve:
         out.warning("the disk is below the reserve; senders are asked to wait")
@@ -80,6 +96,22 @@ def _queue(name: str, config: Config, stats: Stats) -> dict[str, Any]:
         "oldest": stats.oldest.get(name, 0.0),
         "enabled": config.destinations[name].enabled if name else True,
     }
+
+
+def _by_day(found: Sequence[Found]) -> list[dict[str, Any]]:
+    return [
+        {"day": date.fromordinal(EPOCH + one.day).isoformat(), **asdict(one.finding),
+         "number": one.number}
+        for one in found
+    ]  # fmt: skip
+
+
+def _summed(found: Sequence[Found]) -> list[dict[str, Any]]:
+    sums: Counter[Finding] = Counter()
+    for one in found:
+        sums[one.finding] += one.number
+    ordered = sorted(sums, key=lambda f: (f.destination, f.modality, f.verdict))
+    return [{**asdict(finding), "number": sums[finding]} for finding in ordered]
 
 
 def _existing(path: Path) -> Path:

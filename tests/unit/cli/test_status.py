@@ -10,6 +10,7 @@ import pytest
 from node.cli.output import Out
 from node.cli.status import report
 from node.config.load import load
+from node.spool.aftercare import Finding, Found
 from node.spool.base import Stats
 
 STATS = Stats(
@@ -49,6 +50,20 @@ def test_a_script_reads_one_object_with_everything(directory, streams):
         "enabled": True,
     }
     assert facts["disk_free"] > 0
+
+
+def test_what_came_back_is_counted_by_destination_modality_and_verdict(directory, streams):
+    intact, tampered = Finding("pacs-main", "CT", "INTACT"), Finding("pacs-main", "CT", "TAMPERED")
+    found = [Found(19000, intact, 7), Found(19001, intact, 3), Found(19001, tampered, 1)]
+    report(load(directory), STATS, Out(*streams), found)
+
+    said = streams[0].getvalue()
+    assert "pacs-main    CT        INTACT    10\n" in said
+    assert "pacs-main    CT        TAMPERED  1\n" in said
+
+    streams[0].truncate(0)
+    report(load(directory), STATS, Out(*streams, json=True), found)
+    assert '{"day": "2022-01-08", "destination": "pacs-main"' in streams[0].getvalue()
 
 
 def test_a_disk_below_its_reserve_is_a_warning(directory, streams):
