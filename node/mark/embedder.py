@@ -154,7 +154,7 @@ class TiledEmbedder:
         voids = {index for index, header in enumerate(headers) if header < 0}
         while True:
             k = needed(framer.count, len(voids), len(payload), framer.size)
-            live = min(len(pool - voids) for pool in framer.pools)
+            live = framer.live(voids)
             if live < k or (live - k) * 1000 < spare * live:
                 return None
             order = tuple(sorted(voids))

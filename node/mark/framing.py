@@ -17,6 +17,7 @@ from node.mark.settings import TAG_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     import numpy as np
     from numpy.typing import NDArray
@@ -28,9 +29,12 @@ SHARES = 256
 """Shards that one GF(2^8) code can have; more tiles make more groups."""
 
 TURNS = 64
-"""How many choices of k shards are tried when some of them do not belong together."""
+"""Choices of k shards that are tried, as some may not belong together; fewer if k is guessed."""
 
-_HEAD = struct.Struct(">BBII")  # version, k - 1, payload length, voids
+GUESSES = 4
+
+_HEAD = struct.Struct(">BBI")  # version, k - 1, then flag and length in one
+_VOIDS = 1 << 31
 _GEOMETRY = struct.Struct(">IIIII")  # rows, columns, frame rows, tiles, shard length
 _INDEX = struct.Struct(">I")
 
@@ -77,10 +81,10 @@ class Framer:
         self._key = key
         self._about = _GEOMETRY.pack(*grid.shape, grid.frame_rows, len(grid.tiles), size)
         self.count = len(grid.tiles)
-        self.pools = [
-            frozenset(range(group, self.count, groups(self.count)))
-            for group in range(groups(self.count))
-        ]
+        #: Tiles by share: each group counts its shares from the middle of the image on.
+        middle = grid.middle()
+        order = [(middle + place) % self.count for place in range(self.count)]
+        self._pools = [order[group :: groups(self.count)] for group in range(groups(self.count))]
 
     def tag(self, index: int, shard: bytes, original: NDArray[np.int32]) -> bytes:
         """Return the tag of one tile: of its place, its shard and its original samples."""
@@ -97,6 +101,10 @@ class Framer:
         )
         return self._mac(b"void", *parts)
 
+    def live(self, voids: AbstractSet[int]) -> int:
+        """Return how many tiles of the worst group can carry."""
+        return min(sum(1 for index in pool if index not in voids) for pool in self._pools)
+
     def shards(self, frame: Frame) -> dict[int, bytes]:
         """Return the shard of every tile that is not void."""
         return self._cut(self._pack(frame), frame.needed, frame.voids)
@@ -107,75 +115,75 @@ class Framer:
         :returns: the frame, and the tiles whose shards are not of this frame,
             though their own tags are good: tiles of another image.
         """
-        pools = [sorted(pool & shards.keys()) for pool in self.pools]
-        most = min(len(pool) for pool in pools)
-        for needed, turns in self._trials(shards, most):
-            for turn in range(0, most, max(1, most // turns)):
-                packed = self._decode(shards, pools, needed, turn)
-                frame = self._unpack(packed, needed)
-                if frame is not None:
-                    right = self._cut(packed, needed, frame.voids)
-                    strange = (i for i, shard in shards.items() if right.get(i) != shard)
-                    return frame, frozenset(strange)
+        for needed, turn in self._trials(shards):
+            packed = self._decode(shards, needed, turn)
+            frame = self._unpack(packed, needed)
+            if frame is not None:
+                right = self._cut(packed, needed, frame.voids)
+                return frame, frozenset(i for i, shard in shards.items() if right.get(i) != shard)
         return None
 
-    def _trials(self, shards: Mapping[int, bytes], most: int) -> Iterator[tuple[int, int]]:
-        """Yield each k worth trying, with how many choices of shards to try it on."""
-        first = shards.get(0)  # the code is systematic: shard 0 starts with the frame's head
+    def _trials(self, shards: Mapping[int, bytes]) -> Iterator[tuple[int, int]]:
+        """Yield each k worth trying, and at which of the shards at hand to begin."""
+        most = min(sum(1 for index in pool if index in shards) for pool in self._pools)
+        # The code is systematic: the first share begins with the head of the frame.
+        first = shards.get(self._pools[0][0])
         if first is not None and first[0] == VERSION and first[1] < most:
-            yield first[1] + 1, TURNS
-        for needed in range(1, most + 1):
-            yield needed, 4
+            for turn in range(0, most, max(1, most // TURNS)):
+                yield first[1] + 1, turn
+        for turn in range(0, most, max(1, most // GUESSES)):
+            for needed in range(1, most + 1):
+                yield needed, turn
 
-    def _decode(
-        self, shards: Mapping[int, bytes], pools: list[list[int]], needed: int, turn: int
-    ) -> bytes:
-        parts = []
-        for group, pool in enumerate(pools):
-            at = turn % len(pool)
-            chosen = sorted([*pool[at:], *pool[:at]][:needed])
-            decoder = zfec.Decoder(needed, len(self.pools[group]))
-            ids = [index // len(pools) for index in chosen]
-            parts += decoder.decode([shards[index] for index in chosen], ids)
+    def _decode(self, shards: Mapping[int, bytes], needed: int, turn: int) -> bytes:
+        """Return the frame if it has this k; empty if it shows at once that it has not."""
+        parts: list[bytes] = []
+        for pool in self._pools:
+            shares = [share for share, index in enumerate(pool) if index in shards]
+            chosen = sorted([*shares[turn:], *shares[:turn]][:needed])
+            decoder = zfec.Decoder(needed, len(pool))
+            parts += decoder.decode([shards[pool[share]] for share in chosen], chosen)
+            if parts[0][0] != VERSION or parts[0][1] != needed - 1:
+                return b""
         return b"".join(parts)
 
     def _cut(self, packed: bytes, needed: int, voids: Sequence[int]) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
-        for group, pool in enumerate(self.pools):
+        for group, pool in enumerate(self._pools):
             start = group * needed * self.size
             blocks = [
                 packed[start + i * self.size : start + (i + 1) * self.size] for i in range(needed)
             ]
-            live = sorted(pool.difference(voids))
-            ids = [index // len(self.pools) for index in live]
+            shares = [share for share, index in enumerate(pool) if index not in voids]
             encoder = zfec.Encoder(needed, len(pool))
-            found.update(zip(live, encoder.encode(blocks, ids), strict=True))
+            live = (pool[share] for share in shares)
+            found.update(zip(live, encoder.encode(blocks, shares), strict=True))
         return found
 
     def _pack(self, frame: Frame) -> bytes:
-        head = _HEAD.pack(VERSION, frame.needed - 1, len(frame.payload), len(frame.voids))
-        holes = b""
+        body = _HEAD.pack(
+            VERSION, frame.needed - 1, len(frame.payload) | (_VOIDS if frame.voids else 0)
+        )
         if frame.voids:
             bits = sum(1 << index for index in frame.voids)
-            holes = bits.to_bytes(-(-self.count // 8), "little") + frame.void_tag
-        body = head + holes + frame.payload
+            body += bits.to_bytes(-(-self.count // 8), "little") + frame.void_tag
+        body += frame.payload
         packed = body + self._mac(b"frame", body)
-        return packed.ljust(frame.needed * len(self.pools) * self.size, b"\0")
+        return packed.ljust(frame.needed * len(self._pools) * self.size, b"\0")
 
     def _unpack(self, packed: bytes, needed: int) -> Frame | None:
         """Read a frame strictly; None if it is not exactly what ``_pack`` makes."""
         if len(packed) < _HEAD.size:
             return None
-        version, less, length, count = _HEAD.unpack_from(packed)
-        if version != VERSION or less + 1 != needed or count >= max(self.count, 1):
-            return None
+        _, _, length = _HEAD.unpack_from(packed)
         rest = packed[_HEAD.size :]
         voids: tuple[int, ...] = ()
         tag = b""
-        if count:
+        if length & _VOIDS:
+            length ^= _VOIDS
             width = -(-self.count // 8)
             bits = int.from_bytes(rest[:width], "little")
-            voids = tuple(i for i in range(8 * width) if bits >> i & 1)
+            voids = tuple(index for index in range(self.count) if bits >> index & 1)
             tag = rest[width : width + TAG_BYTES]
             rest = rest[width + TAG_BYTES :]
         frame = Frame(needed, voids, tag, rest[:length])
@@ -189,9 +197,8 @@ class Framer:
 
 def serialise(samples: NDArray[np.int32]) -> bytes:
     """Return a letter for the width and the samples, little endian, in the least width."""
-    least, most = int(samples.min()), int(samples.max())
-    if least >= -(1 << 15) and most < 1 << 15:
-        return b"h" + samples.astype("<i2").tobytes()
-    if least >= 0 and most < 1 << 16:
-        return b"H" + samples.astype("<u2").tobytes()
+    for letter, width in ((b"h", "<i2"), (b"H", "<u2")):
+        narrow = samples.astype(width)
+        if (narrow == samples).all():
+            return letter + narrow.tobytes()
     return b"i" + samples.astype("<i4").tobytes()

@@ -66,6 +66,15 @@ class Grid:
     frame_rows: int
     tiles: tuple[Tile, ...]
 
+    def middle(self) -> int:
+        """Return the tile that holds the middle sample."""
+        row, column = self.shape[0] // 2, self.shape[1] // 2
+        return next(
+            index
+            for index, tile in enumerate(self.tiles)
+            if 0 <= row - tile.row < tile.rows and 0 <= column - tile.column < tile.columns
+        )
+
     def regions(self, tile: Tile) -> Iterator[Region]:
         """Yield the tile as regions of single frames."""
         row, end = tile.row, tile.row + tile.rows
