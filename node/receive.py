@@ -125,8 +125,7 @@ class Receipt:
             request.sop_class_uid,
             request.sop_instance_uid,
             request.transfer_syntax_uid,
-            request.peer.calling_aet,
-        )
+        )  # without the sender's AE title: the same object from another peer is a duplicate
         self._size = len(header)
         with ExitStack() as stack:
             self._incoming = stack.enter_context(receiver.blobs.put())

@@ -15,6 +15,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from node import retry
 from node.errors import ProofError
 from node.types import Action, Unsealable
@@ -83,7 +85,11 @@ def audit_log(config: Config) -> JsonLog:
     from node.audit.log import JsonLog
 
     key = config.node.keys / AUDIT_KEY
-    signer = Signer(key.read_text().strip()) if key.exists() else None
+    if key.exists():
+        signer = Signer(keys(config).audit_key())
+    else:
+        signer = None
+        structlog.get_logger().warning("checkpoints_off", hint="there is no audit.key")
     return JsonLog(config.node.state / "audit", signer=signer)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from collections import deque
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
+    from node.config.schema import Config
 
 NAME = "audit"
 HELP = "prove that the audit log is whole, or read its end"
@@ -23,7 +25,8 @@ verify reads the whole log: each event must follow the one before it, and each
 signed checkpoint must fit. It needs the public key of the log alone, and may
 run on a copy, on any machine. A cut after the last checkpoint shows only if a
 later checkpoint was kept elsewhere. tail shows what was written last; events
-of the last seconds may still wait in the ledger.
+of the last seconds may still wait in the ledger. rejoin lets the log go on
+after the ledger or the log was restored from a backup, and says so in it.
 
 EXAMPLES
   nodectl --config /etc/sealnode audit verify
@@ -52,10 +55,15 @@ def add_arguments(parser: Parser) -> None:
     tail.add_argument(
         "-n", metavar="N", dest="count", type=int, default=LAST, help=f"so many (default: {LAST})"
     )
+    commands.add_parser(
+        "rejoin", description="go on after ledger or log was restored; the node must not run"
+    )
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run one of the commands."""
+    if args.command == "rejoin":
+        return _rejoin(configured(args), out)
     log: Path = args.log or configured(args).node.state / "audit"
     if not log.is_dir():
         raise FileNotFoundError(2, "there is no such log", str(log))
@@ -111,3 +119,18 @@ def _text(event: dict[str, Any]) -> str:
     words = [str(event.get(key, "")) for key in ("seq", "ts", "event", "outcome", "actor")]
     words += [f"{key}={value}" for key, value in event["facts"].items()]
     return " ".join(word for word in words if word)
+
+
+def _rejoin(config: Config, out: Out) -> int:
+    """Let what waits in the ledger follow what is in the log; both say who did it."""
+    from node import wiring
+    from node.reap import rejoin
+
+    rows, sink = wiring.ledger(config), wiring.audit_log(config)
+    try:
+        rejoin(rows, sink, f"local:{getpass.getuser()}")
+        out.answer({"result": "rejoined", "last": sink.last()})
+    finally:
+        sink.close()
+        rows.close()
+    return 0

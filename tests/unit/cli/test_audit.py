@@ -95,3 +95,15 @@ def test_a_log_that_is_not_there_exits_4(nodectl, tmp_path):
 
     assert ended.status == 4
     assert ended.stderr == f"nodectl: error: {tmp_path / 'none'}: there is no such log\n"
+
+
+def test_rejoin_lets_the_log_go_on_after_an_older_ledger_was_restored(nodectl, logged):
+    rows = wiring.ledger(load(logged))
+    rows.record(Event("waited"))
+    rows.close()
+
+    ended = nodectl("--config", logged, "audit", "rejoin")
+
+    assert ended.status == 0
+    proved = nodectl("--config", logged, "audit", "verify")
+    assert proved.stdout.startswith("whole: 7 events")  # five, the one that waited, the rejoining
