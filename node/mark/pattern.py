@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pywt
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
 
+Number = TypeVar("Number", np.float64, np.int32)
+
 EDGE = 16
 """Cells along the edge of a tile."""
 
@@ -31,7 +33,7 @@ DETAILS = 3
 """Slots of a cell: horizontal, vertical, diagonal detail, in the order of pywt."""
 
 SLOTS = EDGE * EDGE * DETAILS
-PILOTS = 64
+PILOTS = 96
 """Slots of a tile that always say the same, so that it can be found."""
 
 SYMBOLS = 512
@@ -119,8 +121,8 @@ def spread(levels: NDArray[np.int32], half: int, shape: tuple[int, int]) -> NDAr
     return change
 
 
-def cells(picture: Floats, half: int) -> Floats:
-    """Return a view of the whole cells: shape (rows, edge, columns, edge)."""
+def cells(picture: NDArray[Number], half: int) -> NDArray[Number]:
+    """Return the whole cells of a picture: shape (rows, edge, columns, edge)."""
     edge = 2 * half
     rows, columns = picture.shape[0] // edge, picture.shape[1] // edge
     return picture[: rows * edge, : columns * edge].reshape(rows, edge, columns, edge)
@@ -145,23 +147,17 @@ def deviations(picture: Floats, half: int, found: Floats) -> Floats:
     """
     inside = cells(picture, half)
     dark, bright = picture.min() + 1, picture.max() - 1
-    live = (
-        (inside.std(axis=(1, 3)) > PLAIN)
-        & ((inside <= dark).mean(axis=(1, 3)) < CROWDED)
-        & ((inside >= bright).mean(axis=(1, 3)) < CROWDED)
-    )
+    live = (inside <= dark).mean(axis=(1, 3)) < CROWDED
+    live &= (inside >= bright).mean(axis=(1, 3)) < CROWDED
     if not live.any():
         return np.full(found.shape, np.inf)
     weight = _neighbours(live.astype(np.float64)) + TINY
     sizes = np.minimum(np.abs(found), LARGEST) * live[..., None]
     means = np.stack([_neighbours(sizes[..., i]) / weight for i in range(DETAILS)], axis=-1)
     strays = means * ABS_TO_RMS
-    floor = max(float(np.percentile(strays[live], 25)), LEAST)
-    return np.where(live[..., None], np.sqrt(strays**2 + floor**2), np.inf)
+    floor = float(np.percentile(strays[live], 25))
+    return np.where(live[..., None], np.sqrt(strays**2 + floor**2 + LEAST**2), np.inf)
 
-
-PLAIN = 0.4
-"""Grey levels of 255: a cell that varies less is plain."""
 
 CROWDED = 0.25
 LARGEST = 30.0
@@ -170,7 +166,7 @@ LARGEST = 30.0
 ABS_TO_RMS = 1.25
 """From mean size to deviation, for normal values."""
 
-LEAST = 0.1
+LEAST = 1.0
 TINY = 1e-9
 
 

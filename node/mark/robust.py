@@ -1,66 +1,49 @@
 """The robust layer: a few bytes that survive lossy copies, added and taken out exactly.
 
-``add`` moves samples by integer levels of the pattern, ``remove`` moves them
-back: ``remove(add(carrier)) == carrier``, sample for sample. The reversible
-mark goes on top and carries the way back. Format: docs/formats/robust-v1.md.
+``add`` moves samples by integer levels of a pattern, ``remove`` moves them
+back, sample for sample. The reversible mark goes on top of it and carries the
+way back. Format: docs/formats/robust-v1.md.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from node.errors import DoesNotFitError, UnreadableError
-from node.mark import levels as coding
-from node.mark.bounds import intervals
-from node.mark.pattern import (
-    DETAILS,
-    GROUPS,
-    MESSAGE,
-    details,
-    deviations,
-    evidence,
-    half_edge,
-    layout,
-    spread,
-)
+from node.mark import levels
+from node.mark.pattern import DETAILS, MESSAGE, half_edge, layout, spread
+from node.mark.strength import GREYS, Scene
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from node.mark.pattern import Floats
     from node.types import Carrier
 
-    Levels = NDArray[np.int32]
     Samples = NDArray[np.int32]
 
 VERSION = 1
-GREYS = 255.0
 
 STEP = 0.4
 """Grey levels of the display that one level is worth, about."""
 
-DISPLAY = 47.0
-"""dB, PSNR of the displayed picture: the mark takes no more."""
+MIDDLE = (0.5, 99.5)
+"""Percentiles of the samples that make the window where none is given."""
 
-NOISE = 0.5
-"""Grey levels by which a copy may stray in any detail: what JPEG does, about."""
-
-ENOUGH = 40.0
-"""A group that says so much clearer than its noise needs no more."""
-
-SHOWN = 0.5
-"""Share of a cell that must be inside the window, and free to move."""
+CROWD, ENDS = 200, 4
+"""Samples at the least and the greatest value stay, and up to so many values in all while more
+than one sample in ``CROWD`` is there: undeclared padding, clamped air, burnt-out skin."""
 
 _HEAD = struct.Struct("<BBHii")  # version, half edge, unit, low, high
+_BODY = _HEAD.size + MESSAGE
 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A carrier with the robust mark.
+    """Samples with the robust mark.
 
     :param undo: what :func:`remove` needs.
     """
@@ -69,204 +52,130 @@ class Added:
     undo: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What the samples of a carrier are moved by, and which of them.
+
+    :param low: samples below it do not move; nor those above ``high``. Each
+        sample shows by itself whether it moved, so that edits stay local.
+    """
+
+    half: int
+    unit: int
+    low: int
+    high: int
+    message: bytes
+
+    def shape(self, carrier: Carrier) -> tuple[int, int, int]:
+        """Return rows and columns of cells, all frames together, and slots of a cell."""
+        rows, columns = carrier.samples.shape
+        edge = 2 * self.half
+        frames = rows // carrier.frame_rows
+        return frames * (carrier.frame_rows // edge), columns // edge, DETAILS
+
+    def room(self, carrier: Carrier) -> Samples:
+        """Return how far each sample may go either way; negative for one that is to stay.
+
+        A sample that goes so far or less is one of those that move again.
+        """
+        samples = carrier.samples
+        low, high = np.maximum(carrier.low, self.low), np.minimum(carrier.high, self.high)
+        room = np.minimum(samples - low, high - samples)
+        if carrier.padding is not None:
+            first, last = carrier.padding
+            room = np.minimum(room, np.maximum(first - samples, samples - last) - 1)
+        return room.astype(np.int32)
+
+    def change(self, chosen: NDArray[np.int32], carrier: Carrier) -> Samples:
+        """Return what levels of all frames add to the samples."""
+        rows, columns = carrier.frame_rows, carrier.samples.shape[1]
+        signs = layout().signs(self.message).astype(np.int32)
+        change = np.zeros(carrier.samples.shape, np.int32)
+        for frame, part in enumerate(np.split(chosen, len(change) // rows)):
+            signed = part * self.unit * signs[layout().over(*part.shape[:2])]
+            whole = spread(signed, self.half, (rows, columns))
+            change[frame * rows : (frame + 1) * rows] = whole
+        return np.where(self.room(carrier) >= 0, change, 0)
+
+
 def add(carrier: Carrier, message: bytes, window: tuple[float, float] | None = None) -> Added:
-    """Return the samples with a message that survives lossy copies, every frame for itself.
+    """Return the samples with a message in each frame that survives lossy copies.
 
     Deterministic; moves no sample out of its bounds and none that may not move.
 
     :param message: 16 bytes.
-    :param window: the lowest and highest sample that a viewer shows as other
-        than black and white; without one the middle 99 % of the samples.
+    :param window: the lowest and highest sample that a viewer tells from
+        black and white; without one, that of the middle 99 % of the samples.
     :raises DoesNotFitError: there is too little picture to carry it.
     """
     samples, rows = carrier.samples, carrier.frame_rows
-    low, high = (np.broadcast_to(bound, samples.shape) for bound in intervals(carrier))
-    free = _Free(int(low.min()), int(high.max()))
-    movable = free.movable(carrier)
-    first, last = window or _window(samples[movable])
     half = half_edge(rows, samples.shape[1])
-    unit = min(max(1, round(STEP * (last - first) / GREYS)), (1 << 16) - 1)
+    if min(rows, samples.shape[1]) < 2 * half:
+        raise DoesNotFitError("the picture is too small for the robust mark")
+    first, last = window or _window(samples)
+    unit = min(max(1, round(STEP * (last - first) / GREYS)), 0xFFFF)
+    way = _Way(half, unit, *_inside(carrier), message)
+    room = way.room(carrier)
     signs = layout().signs(message)
-    found = []
-    for top in range(0, samples.shape[0], rows):
-        span = slice(top, top + rows)
-        inside = movable[span]
-        frame = samples[span]
-        room = np.where(inside, np.minimum(frame - low[span], high[span] - frame), MUCH)
-        scene = _Scene(frame, inside, room, half, unit, first, last)
-        found.append(scene.levels(signs))
-    chosen = np.concatenate(found)
+    chosen = np.concatenate(
+        [
+            Scene(samples[s], room[s], half, unit, (first, last)).levels(signs)
+            for s in (slice(top, top + rows) for top in range(0, len(samples), rows))
+        ]
+    )
     if not chosen.any():
         raise DoesNotFitError("there is too little picture for the robust mark")
-    undo = _HEAD.pack(VERSION, half, unit, free.low, free.high) + message + coding.encode(chosen)
-    change = _change(chosen, signs, half, unit, carrier)
-    return Added(samples + np.where(movable, change, 0), undo)
+    head = _HEAD.pack(VERSION, half, unit, way.low, way.high)
+    return Added(samples + way.change(chosen, carrier), head + message + levels.encode(chosen))
 
 
 def remove(carrier: Carrier, undo: bytes) -> Samples:
-    """Return the samples without the mark that :func:`add` put in.
+    """Return the samples as they were before :func:`add`.
 
-    Where samples were altered since, the rest still comes out exactly.
+    Where samples were altered since, all others still come out exactly.
 
     :raises UnreadableError: the bytes are not those that ``add`` gave for
         such a carrier.
     """
-    if len(undo) < _HEAD.size + MESSAGE:
-        raise UnreadableError("the robust mark's way back is cut short", code="robust")
-    version, half, unit, low, high = _HEAD.unpack_from(undo)
-    message = undo[_HEAD.size : _HEAD.size + MESSAGE]
-    rows, columns = carrier.samples.shape
-    if version != VERSION or half != half_edge(carrier.frame_rows, columns):
-        raise UnreadableError("the robust mark is not of this version or size", code="robust")
-    shape = (
-        rows // carrier.frame_rows * (carrier.frame_rows // (2 * half)),
-        columns // (2 * half),
-        DETAILS,
-    )
-    chosen = coding.decode(undo[_HEAD.size + MESSAGE :], shape)
-    change = _change(chosen, layout().signs(message), half, unit, carrier)
-    return carrier.samples - np.where(_Free(low, high).movable(carrier), change, 0)
+    way = _read(undo)
+    if way.half != half_edge(carrier.frame_rows, carrier.samples.shape[1]):
+        raise UnreadableError("the robust mark is of a picture of another size", code="robust")
+    chosen = levels.decode(undo[_BODY:], way.shape(carrier))
+    return carrier.samples - way.change(chosen, carrier)
 
 
 def message_of(undo: bytes) -> bytes:
-    """Return the message that the way back names."""
-    return undo[_HEAD.size : _HEAD.size + MESSAGE]
+    """Return the message that was added.
+
+    :raises UnreadableError: the bytes are not those that ``add`` gave.
+    """
+    return _read(undo).message
 
 
-MUCH = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class _Free:
-    """Which samples may move: told by each sample itself, so that edits stay local."""
-
-    low: int
-    high: int
-
-    def movable(self, carrier: Carrier) -> NDArray[np.bool_]:
-        samples = carrier.samples
-        free = (samples >= self.low) & (samples <= self.high)
-        free &= (samples >= carrier.low) & (samples <= carrier.high)
-        if carrier.padding is not None:
-            first, last = carrier.padding
-            free &= (samples < first) | (samples > last)
-        return free
+def _read(undo: bytes) -> _Way:
+    if len(undo) < _BODY or undo[0] != VERSION:
+        raise UnreadableError("the robust mark's way back is not of this version", code="robust")
+    _, half, unit, low, high = _HEAD.unpack_from(undo)
+    return _Way(half, unit, low, high, undo[_HEAD.size : _BODY])
 
 
 def _window(samples: Samples) -> tuple[float, float]:
+    first, last = (float(end) for end in np.percentile(samples, MIDDLE))
+    return first, max(last, first + 1.0)
+
+
+def _inside(carrier: Carrier) -> tuple[int, int]:
+    """Return the least and the greatest sample that moves."""
+    samples = carrier.samples
+    if carrier.padding is not None:
+        first, last = carrier.padding
+        samples = samples[(samples < first) | (samples > last)]
     if not samples.size:
-        return 0.0, GREYS
-    first, last = np.percentile(samples, [0.5, 99.5])
-    return float(first), max(float(last), float(first) + 1.0)
-
-
-def _change(chosen: Levels, signs: Floats, half: int, unit: int, carrier: Carrier) -> Samples:
-    """Return what the levels of all frames add to the samples."""
-    rows, columns = carrier.frame_rows, carrier.samples.shape[1]
-    change = np.zeros(carrier.samples.shape, np.int32)
-    tall = rows // (2 * half)
-    for frame in range(carrier.samples.shape[0] // rows):
-        part = chosen[frame * tall : (frame + 1) * tall]
-        signed = part * unit * signs[layout().over(*part.shape[:2])].astype(np.int32)
-        change[frame * rows : (frame + 1) * rows] = spread(signed, half, (rows, columns))
-    return change
-
-
-@dataclass(frozen=True, slots=True)
-class _Scene:
-    """One frame to mark.
-
-    :param inside: the samples that may move.
-    :param room: for each of them how far either way.
-    :param unit: stored values that one level is worth.
-    :param first: of the window; so is ``last``.
-    """
-
-    frame: Samples
-    inside: NDArray[np.bool_]
-    room: Samples
-    half: int
-    unit: int
-    first: float
-    last: float
-
-    def levels(self, signs: Floats) -> Levels:
-        """Return the level of every slot, least harm first, until the budget is spent.
-
-        What matters is what all the slots of a group say together. A level
-        more in one slot adds to that, the more the smaller the slot's own
-        deviation, and costs squared error, the more the more levels it has.
-        """
-        grey = np.clip((self.frame - self.first) / (self.last - self.first), 0, 1) * GREYS
-        found = details(np.rint(grey), self.half)
-        group = layout().over(*found.shape[:2])
-        strays = deviations(np.rint(grey), self.half, found)
-        strays = np.sqrt(strays**2 + NOISE**2)
-        toward = found * signs[group]
-        says = np.bincount(group.ravel(), evidence(toward, strays).ravel(), GROUPS)
-        shown, most = self._shown(), self._most()
-        step = self.unit * GREYS / (self.last - self.first)
-        lift = step * shown[..., None]
-        open_ = (shown > SHOWN)[..., None] & (toward > -3 * strays) & np.isfinite(strays)
-        offers = []
-        for level in range(1, coding.MOST + 1):
-            may = np.flatnonzero(open_ & (most >= level))
-            if not may.size:
-                break
-            here, sway = toward.ravel()[may], strays.ravel()[may]
-            rise = np.broadcast_to(lift, toward.shape).ravel()[may]
-            gain = evidence(here + level * rise, sway) - evidence(here + (level - 1) * rise, sway)
-            cost = _harm(level * step) - _harm((level - 1) * step)
-            area = np.broadcast_to(shown[..., None], toward.shape).ravel()[may]
-            good = gain > 0
-            offers.append((may[good], gain[good], cost * area[good]))
-        if not offers:
-            return np.zeros(toward.shape, np.int32)
-        places, gains, costs = (np.concatenate(part) for part in zip(*offers, strict=True))
-        budget = GREYS**2 / 10 ** (DISPLAY / 10) * grey.size / (2 * self.half) ** 2
-        taken = _take(group.ravel()[places], gains, costs, says, budget)
-        return np.bincount(places[taken], minlength=toward.size).astype(np.int32).reshape(toward.shape)
-
-    def _cells(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
-        edge = 2 * self.half
-        rows, columns = values.shape[0] // edge, values.shape[1] // edge
-        return values[: rows * edge, : columns * edge].reshape(rows, edge, columns, edge)
-
-    def _shown(self) -> Floats:
-        """Return the share of each cell that moves and is seen."""
-        seen = self.inside & (self.frame > self.first) & (self.frame < self.last)
-        return self._cells(seen).mean(axis=(1, 3))
-
-    def _most(self) -> Levels:
-        """Return the most levels of each slot, so that no sum of them leaves the bounds."""
-        room = self._cells(self.room).min(axis=(1, 3)) // self.unit
-        side = np.minimum(room // DETAILS, coding.MOST)
-        diagonal = np.minimum(room - 2 * side, coding.MOST)
-        return np.stack([side, side, diagonal], axis=-1)
-
-
-def _harm(change: float) -> float:
-    """Return the mean squared error of a displayed picture that is rounded to whole greys."""
-    whole, part = divmod(change, 1.0)
-    return whole * whole + part * (2 * whole + 1)
-
-
-def _take(
-    groups: NDArray[np.intp], gains: Floats, costs: Floats, says: Floats, budget: float
-) -> NDArray[np.intp]:
-    """Return which offers to take, so that the weakest group says as much as possible."""
-    order = np.lexsort((-gains / costs, groups))
-    groups, gains, costs = groups[order], gains[order], costs[order]
-    total = np.cumsum(gains) - gains
-    starts = np.searchsorted(groups, np.arange(GROUPS))
-    before = total - total[np.minimum(starts, len(total) - 1)][groups] + says[groups]
-    low, high = 0.0, ENOUGH
-    if costs[before < high].sum() <= budget:
-        low = high
-    for _ in range(24):
-        middle = (low + high) / 2
-        if costs[before < middle].sum() <= budget:
-            low = middle
-        else:
-            high = middle
-    return order[before < low]
+        return 0, -1
+    values, counts = np.unique(samples, return_counts=True)
+    crowded = counts * CROWD > samples.size
+    below = 1 + int(np.argmin([*crowded[: ENDS - 1], False]))
+    above = 1 + int(np.argmin([*crowded[::-1][: ENDS - 1], False]))
+    if below + above >= len(values):
+        return 0, -1
+    return int(values[below - 1]) + 1, int(values[-above]) - 1
