@@ -20,7 +20,8 @@ import structlog
 
 from node import retry
 from node.dicom.requestor import PeerRejectedError
-from node.dicom.scu import Outgoing, UnansweredError
+from node.dicom.scu import UnansweredError
+from node.dicom.sending import Outgoing
 from node.errors import DamagedError, StaleClaimError, UnreachableError
 from node.types import Deferred, Delivered, DeliveryState, Event, Refused
 from node.worker import guard

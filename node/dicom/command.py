@@ -20,6 +20,8 @@ _DATA_SET_TYPE = 0x0800
 _STATUS = 0x0900
 _COMMENT = 0x0902
 _INSTANCE = 0x1000
+_ORIGINATOR = 0x1030
+_ORIGINATOR_ID = 0x1031
 _ELEMENT = struct.Struct("<HHI")
 _US = struct.Struct("<H")
 
@@ -88,19 +90,31 @@ def decode(data: bytes | bytearray) -> Command:
     )
 
 
-def c_store_rq(message_id: int, sop_class_uid: str, sop_instance_uid: str, priority: int) -> bytes:
+def c_store_rq(
+    message_id: int,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    priority: int,
+    *,
+    originator: tuple[str, int] | None = None,
+) -> bytes:
     """Return a C-STORE-RQ, PS3.7 Table 9.3-1.
 
     :param priority: 0 medium, 1 high, 2 low.
+    :param originator: AE title and message ID of the C-MOVE that caused it.
     """
-    return _encode(
+    elements = [
         (_CLASS, _padded(sop_class_uid)),
         (_FIELD, _US.pack(C_STORE_RQ)),
         (_MESSAGE_ID, _US.pack(message_id)),
         (_PRIORITY, _US.pack(priority)),
         (_DATA_SET_TYPE, _US.pack(0x0001)),
         (_INSTANCE, _padded(sop_instance_uid)),
-    )
+    ]
+    if originator is not None:
+        aet, move_id = originator
+        elements += [(_ORIGINATOR, _text(aet)), (_ORIGINATOR_ID, _US.pack(move_id))]
+    return _encode(*elements)
 
 
 def c_store_rsp(request: Command, status: int, comment: str = "") -> bytes:
@@ -113,8 +127,7 @@ def c_store_rsp(request: Command, status: int, comment: str = "") -> bytes:
         (_STATUS, _US.pack(status)),
     ]
     if comment:
-        text = comment.encode("ascii", "replace")
-        elements.append((_COMMENT, text + b" " * (len(text) % 2)))
+        elements.append((_COMMENT, _text(comment)))
     elements.append((_INSTANCE, _padded(request.sop_instance_uid)))
     return _encode(*elements)
 
@@ -141,6 +154,11 @@ def p_data_header(context_id: int, length: int, *, command: bool, last: bool) ->
 def _encode(*elements: tuple[int, bytes]) -> bytes:
     body = b"".join(_ELEMENT.pack(0, element, len(v)) + v for element, v in elements)
     return _ELEMENT.pack(0, 0, 4) + struct.pack("<I", len(body)) + body
+
+
+def _text(text: str) -> bytes:
+    value = text.encode("ascii", "replace")
+    return value + b" " * (len(value) % 2)
 
 
 def _padded(uid: str) -> bytes:

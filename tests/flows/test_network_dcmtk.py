@@ -24,7 +24,8 @@ from running import free_ports, listening, wait_for
 
 from node.dicom.requestor import PeerRejectedError
 from node.dicom.scp import RejectedError
-from node.dicom.scu import Outgoing, StorageScu, UnansweredError
+from node.dicom.scu import StorageScu, UnansweredError
+from node.dicom.sending import Outgoing
 from node.dicom.status import CALLING_UNKNOWN, Answer
 from node.errors import UnreachableError
 from node.types import Deferred, Delivered

@@ -18,7 +18,8 @@ from node.crypto.shares.judging import State
 from node.crypto.shares.signer import Signer
 from node.dicom import share_object
 from node.dicom.retrieve import Wanted, fetch_by_get
-from node.dicom.scu import Outgoing, StorageScu
+from node.dicom.scu import StorageScu
+from node.dicom.sending import Outgoing
 
 if TYPE_CHECKING:
     from pathlib import Path

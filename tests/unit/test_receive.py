@@ -19,7 +19,8 @@ from structlog.testing import capture_logs
 
 from node.dicom import reader
 from node.dicom.scp import RejectedError, StoreRequest
-from node.dicom.scu import Outgoing, StorageScu, echo
+from node.dicom.scu import StorageScu, echo
+from node.dicom.sending import Outgoing
 from node.errors import MismatchError, RefusedError, SpoolFullError, UnreadableError
 from node.receive import StorageReceiver
 from node.spool.buffers import MemoryBlobs

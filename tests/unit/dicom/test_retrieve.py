@@ -15,7 +15,8 @@ from node.dicom import retrieve
 from node.dicom.acceptance import Settings
 from node.dicom.requestor import NoContextError
 from node.dicom.retrieve import FetchError, Wanted, fetch_by_get, fetch_by_move
-from node.dicom.scu import Outgoing, StorageScu
+from node.dicom.scu import StorageScu
+from node.dicom.sending import Outgoing
 from node.errors import UnreachableError
 
 NAMES = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm")

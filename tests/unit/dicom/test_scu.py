@@ -35,7 +35,8 @@ from node.dicom import command
 from node.dicom.reader import part10_header
 from node.dicom.requestor import PeerRejectedError
 from node.dicom.scp import RejectedError
-from node.dicom.scu import Outgoing, StorageScu, UnansweredError, dataset_offset, echo
+from node.dicom.scu import StorageScu, UnansweredError, echo
+from node.dicom.sending import Outgoing, dataset_offset
 from node.dicom.status import CALLED_UNKNOWN, CONGESTED, Answer
 from node.errors import UnreachableError
 from node.types import Deferred, Delivered, Refused
@@ -332,7 +333,7 @@ def test_no_proper_answer_means_unknown_and_ends_the_association(scu, answer, co
         sender = scu(peer.port, response=0.5)
         with pytest.raises(UnansweredError) as error:
             sender.send(outgoing(sample()))
-        assert sender._assoc is None
+        assert sender._sending is None
     assert error.value.code == code
 
 

@@ -15,7 +15,8 @@ from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from node.dicom import contexts, upper
 from node.dicom.requestor import release
-from node.dicom.scu import Outgoing, StorageScu
+from node.dicom.scu import StorageScu
+from node.dicom.sending import Outgoing
 from node.types import Delivered
 
 
