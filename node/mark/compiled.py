@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 import numba
 import numpy as np
 
-from node.mark.bounds import LEAST, MOST
+from node.mark.bounds import CROWD, LEAST, MOST
 from node.mark.coding import MODES
 from node.mark.settings import FLOORS, GRADES, HEADER_BITS, OFFSETS, REACH, SIZES, SLOPES
 
@@ -26,12 +26,6 @@ F = TypeVar("F", bound="Callable[..., Any]")
 def compiled(function: F) -> F:
     """Compile as part of whatever calls it."""
     machine: Any = numba.njit(nogil=True)(function)
-    return cast("F", machine)
-
-
-def merged(function: F) -> F:
-    """Copy into whatever calls it: for what is too small to be called."""
-    machine: Any = numba.njit(nogil=True, inline="always")(function)
     return cast("F", machine)
 
 
@@ -118,6 +112,7 @@ class Desk(NamedTuple):
     :param usable: for each sample of them, whether it may move, the header's
         left out: 1, or 2 if it has NEAR room on both sides, 3 if FAR.
     :param spots: where the header stands: positions in the tile.
+    :param ends: the innermost values that are fixed.
     :param unrest: of each sample of a layer; so are ``plain`` and ``sharp``,
         the errors by either predictor, and ``excess``.
     :param found: the samples of a layer that carry or give way; ``order``
@@ -128,6 +123,7 @@ class Desk(NamedTuple):
     planes: Array
     usable: Array
     spots: Array
+    ends: Array
     unrest: Array
     plain: Array
     sharp: Array
@@ -189,6 +185,7 @@ def furnish(ground: Ground) -> Desk:
         np.zeros((4, room), wide),
         np.zeros((4, room), np.uint8),
         np.empty(HEADER_BITS, np.int64),
+        np.empty(2, np.int64),
         np.empty(room, wide),
         np.empty(room, wide),
         np.empty(room, wide),
@@ -223,10 +220,114 @@ def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
     if min(tile.rows, tile.columns) <= 1:
         return False
     desk.usable[:, : tile.lines * tile.stride] = 0
+    floor, ceiling, number = MOST, LEAST, 0
     for i in range(tile.rows):
         for parity in range(2):
-            _take(ground, desk, tile, i, parity)
+            least, most, inside = _take(ground, desk, tile, i, parity)
+            floor, ceiling, number = min(floor, least), max(ceiling, most), number + inside
+    if number == 0:
+        return False
+    _settle(desk, tile, floor, ceiling, number)
+    if len(ground.low) == len(ground.low[0]) == len(ground.high) == len(ground.high[0]) == 1:
+        low, high = settled(ground, desk, tile.top, tile.left)
+        for plane in range(4):
+            _permit(desk, plane, 0, tile.lines * tile.stride, low, high)
+    else:
+        for i in range(tile.rows):
+            for parity in range(2):
+                plane, at, width = _line(tile, i, parity)
+                for k in range(width):
+                    row, column = tile.top + i, tile.left + parity + 2 * k
+                    low, high = settled(ground, desk, row, column)
+                    _permit(desk, plane, at + k, 1, low, high)
     return _find_header(desk, tile)
+
+
+@compiled
+def settled(ground: Ground, desk: Desk, row: int, column: int) -> tuple[int, int]:
+    """Return the bounds of a sample: within the limits, inside the ends, low even, high odd."""
+    low, high = ground.low, ground.high
+    bottom = max(int(low[min(row, len(low) - 1), min(column, low.shape[1] - 1)]), desk.ends[0] + 1)
+    top = min(int(high[min(row, len(high) - 1), min(column, high.shape[1] - 1)]), desk.ends[1] - 1)
+    return min(bottom + (bottom & 1), MOST), max(top - (~top & 1), LEAST)
+
+
+@compiled
+def _permit(  # noqa: PLR0917 - a record would not be vector code
+    desk: Desk, plane: int, start: int, length: int, low: int, high: int
+) -> None:
+    """Say of samples inside their limits whether they may move, and how freely."""
+    values = desk.planes[plane, start : start + length]
+    usable = desk.usable[plane, start : start + length]
+    for k in range(length):
+        value = np.int64(values[k])
+        room = min(value - low, high - value)
+        usable[k] = usable[k] * ((room >= 0) + (room >= NEAR) + (room >= FAR))
+
+
+@compiled
+def _settle(desk: Desk, tile: Tile, floor: int, ceiling: int, number: int) -> None:
+    """Set the ends: the innermost values that are fixed."""
+    area = tile.lines * tile.stride
+    for end, value in enumerate((floor, ceiling)):
+        crowd = 0
+        for plane in range(4):
+            values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
+            for k in range(area):
+                crowd += (values[k] == value) & (usable[k] > 0)
+        desk.ends[end] = value
+        if crowd * CROWD > number:
+            desk.ends[end] = _further(desk, area, value, 1 - 2 * end)
+
+
+@compiled
+def _further(desk: Desk, area: int, end: int, way: int) -> int:
+    """Return the next value after an end: upwards if ``way`` is 1, downwards if -1."""
+    nearest = 1 << 40
+    for plane in range(4):
+        values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
+        for k in range(area):
+            ahead = way * (int(values[k]) - end)
+            if usable[k] and ahead > 0:
+                nearest = min(nearest, ahead)
+    return min(max(end + way * nearest, LEAST), MOST)
+
+
+@compiled
+def _line(tile: Tile, i: int, parity: int) -> tuple[int, int, int]:
+    """Return plane, start and length of every second sample of a row."""
+    start = (i + 1 >> 1) * tile.stride + parity
+    return (i + 1 & 1) * 2 + (1 - parity), start, (tile.columns - parity + 1) // 2
+
+
+@compiled
+def _take(ground: Ground, desk: Desk, tile: Tile, i: int, parity: int) -> tuple[int, int, int]:
+    """Copy every second sample of a row; return least, most and number of those inside limits."""
+    plane, at, width = _line(tile, i, parity)
+    start = tile.left + parity
+    source = ground.samples[tile.top + i, start : tile.left + tile.columns]
+    target = desk.planes[plane, at : at + width]
+    mask = desk.usable[plane, at : at + width]
+    low = ground.low[min(tile.top + i, len(ground.low) - 1)]
+    high = ground.high[min(tile.top + i, len(ground.high) - 1)]
+    for k in range(width):
+        target[k] = source[2 * k]
+    if len(low) == 1 and len(high) == 1:
+        for k in range(width):
+            mask[k] = (target[k] >= low[0]) & (target[k] <= high[0])
+    else:
+        for k in range(width):
+            at = start + 2 * k
+            mask[k] = (target[k] >= low[min(at, len(low) - 1)]) & (
+                target[k] <= high[min(at, len(high) - 1)]
+            )
+    fit = desk.unrest.dtype.type
+    least, most, number = fit(MOST), fit(LEAST), 0
+    for k in range(width):
+        least = min(least, target[k] if mask[k] else fit(MOST))
+        most = max(most, target[k] if mask[k] else fit(LEAST))
+        number += mask[k]
+    return int(least), int(most), number
 
 
 @compiled
@@ -248,41 +349,6 @@ def _find_header(desk: Desk, tile: Tile) -> bool:
         desk.planes[plane, at] &= ~1
     mirror(desk, tile)
     return True
-
-
-@compiled
-def _take(ground: Ground, desk: Desk, tile: Tile, i: int, parity: int) -> None:
-    """Copy every second sample of a row, and note which may move."""
-    fit = desk.unrest.dtype.type
-    plane = (i + 1 & 1) * 2 + (1 - parity)
-    at = (i + 1 >> 1) * tile.stride + parity
-    width = (tile.columns - parity + 1) // 2
-    start = tile.left + parity
-    source = ground.samples[tile.top + i, start : tile.left + tile.columns]
-    target = desk.planes[plane, at : at + width]
-    mask = desk.usable[plane, at : at + width]
-    low = ground.low[min(tile.top + i, len(ground.low) - 1)]
-    high = ground.high[min(tile.top + i, len(ground.high) - 1)]
-    for k in range(width):
-        target[k] = source[2 * k]
-    if len(low) == 1 and len(high) == 1:
-        least, most = low[0], high[0]
-        near, far = fit(least + fit(NEAR)), fit(most - fit(NEAR))
-        wide, long = fit(least + fit(FAR)), fit(most - fit(FAR))
-        for k in range(width):
-            value = target[k]
-            mask[k] = (
-                ((value >= least) & (value <= most))
-                + ((value >= near) & (value <= far))
-                + ((value >= wide) & (value <= long))
-            )
-    else:
-        for k in range(width):
-            value = target[k]
-            least = low[min(start + 2 * k, len(low) - 1)]
-            most = high[min(start + 2 * k, len(high) - 1)]
-            room = min(value - least, most - value)
-            mask[k] = (room >= 0) + (room >= NEAR) + (room >= FAR)
 
 
 @compiled

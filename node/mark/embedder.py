@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from node.errors import DoesNotFitError, UnmarkedError
-from node.mark.bounds import intervals
+from node.mark.bounds import limits
 from node.mark.framing import Frame, Framer, needed
 from node.mark.planning import AMPLE, WORTH, Plan, first, plans, room
 from node.mark.reversible import NumpyKernel
@@ -158,7 +158,7 @@ class TiledEmbedder:
             if live < k or (live - k) * 1000 < spare * live:
                 return None
             order = tuple(sorted(voids))
-            frame = Frame(k, order, framer.void_tag(field.samples, order), payload)
+            frame = Frame(k, order, framer.void_proof(field.samples, order), payload)
             data = {
                 index: framer.tag(index, shard, field.grid.tiles[index].of(field.samples)) + shard
                 for index, shard in framer.shards(frame).items()
@@ -183,7 +183,7 @@ class TiledEmbedder:
 
 
 def _fields(carrier: Carrier) -> Iterator[Field]:
-    low, high = intervals(carrier)
+    low, high = limits(carrier)
     rows, columns = carrier.samples.shape
     for grid in grids(rows, columns, carrier.frame_rows):
         yield Field(grid, carrier.samples, low, high)
@@ -202,9 +202,8 @@ def _conclude(field: Field, found: _Found) -> Extraction:
     unplaced = True
     if frame is not None:
         altered -= frozenset(frame.voids)
-        unplaced = found.framer.void_tag(samples, frame.voids) != frame.void_tag
-        if unplaced and len(frame.voids) == 1:
-            altered, unplaced = altered | set(frame.voids), False
+        doubted, unplaced = found.framer.doubted(samples, frame)
+        altered |= doubted
     tiles = field.grid.tiles
     return Extraction(
         payload=frame.payload if frame is not None else None,

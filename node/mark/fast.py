@@ -31,11 +31,11 @@ from node.mark.compiled import (
     kept,
     lay_out,
     load,
-    merged,
     mirror,
     part_of,
     seat,
     sense,
+    settled,
     store,
     tile_at,
     weigh,
@@ -229,10 +229,8 @@ def _layer(ground: Ground, desk: Desk, tile: Tile, part: Part, header: int) -> i
         if usable[k] <= NEAR:
             row = tile.top + 2 * (k // tile.stride) + part.row
             column = tile.left + 2 * (k % tile.stride) + part.column
-            if errors[k] >= 0:
-                room = _at(ground.high, row, column) - values[k]
-            else:
-                room = values[k] - _at(ground.low, row, column)
+            low, high = settled(ground, desk, row, column)
+            room = high - values[k] if errors[k] >= 0 else values[k] - low
             if room + excess[k] < margin:
                 continue
         which = class_of(desk.unrest[k])
@@ -248,12 +246,6 @@ def _layer(ground: Ground, desk: Desk, tile: Tile, part: Part, header: int) -> i
         order[places[which]] = found[at]
         places[which] += 1
     return chosen
-
-
-@merged
-def _at(bounds: Array, row: int, column: int) -> int:
-    """Return a bound, which may hold for a whole row or column or for all."""
-    return int(bounds[min(row, len(bounds) - 1), min(column, bounds.shape[1] - 1)])
 
 
 @compiled

@@ -45,12 +45,13 @@ class Frame:
 
     :param needed: k, how many tiles of each group give the frame back.
     :param voids: tiles that carry nothing, ascending.
-    :param void_tag: keyed tag over their samples; empty without voids.
+    :param void_proof: one tag over all their samples, then a mark of one byte
+        for each; empty without voids.
     """
 
     needed: int
     voids: tuple[int, ...]
-    void_tag: bytes
+    void_proof: bytes
     payload: bytes
 
 
@@ -61,7 +62,7 @@ def groups(count: int) -> int:
 
 def overhead(count: int, voids: int) -> int:
     """Return how many bytes a frame has beside its payload."""
-    return _HEAD.size + TAG_BYTES + (-(-count // 8) + TAG_BYTES if voids else 0)
+    return _HEAD.size + TAG_BYTES + (-(-count // 8) + TAG_BYTES + voids if voids else 0)
 
 
 def needed(count: int, voids: int, length: int, size: int) -> int:
@@ -90,16 +91,28 @@ class Framer:
         """Return the tag of one tile: of its place, its shard and its original samples."""
         return self._mac(b"tile", _INDEX.pack(index), shard, serialise(original))
 
-    def void_tag(self, samples: NDArray[np.int32], voids: Sequence[int]) -> bytes:
-        """Return the one tag over all tiles that carry nothing; empty if there are none."""
+    def void_proof(self, samples: NDArray[np.int32], voids: Sequence[int]) -> bytes:
+        """Return what proves the tiles that carry nothing; empty if there are none."""
         if not voids:
             return b""
-        parts = (
-            part
-            for index in voids
-            for part in (_INDEX.pack(index), serialise(self.grid.tiles[index].of(samples)))
-        )
-        return self._mac(b"void", *parts)
+        parts = [
+            _INDEX.pack(index) + serialise(self.grid.tiles[index].of(samples)) for index in voids
+        ]
+        marks = (self._mac(b"void", part)[:1] for part in parts)
+        return self._mac(b"voids", *parts) + b"".join(marks)
+
+    def doubted(self, samples: NDArray[np.int32], frame: Frame) -> tuple[frozenset[int], bool]:
+        """Return the void tiles that changed, and whether some changed that cannot be named.
+
+        A changed tile hides behind its mark with a chance of one in 256; that
+        something changed shows in any case.
+        """
+        proof = self.void_proof(samples, frame.voids)
+        if proof[:TAG_BYTES] == frame.void_proof[:TAG_BYTES]:
+            return frozenset(), False
+        marks = zip(frame.voids, proof[TAG_BYTES:], frame.void_proof[TAG_BYTES:], strict=True)
+        named = frozenset(index for index, now, then in marks if now != then)
+        return named, not named
 
     def live(self, voids: AbstractSet[int]) -> int:
         """Return how many tiles of the worst group can carry."""
@@ -166,7 +179,7 @@ class Framer:
         )
         if frame.voids:
             bits = sum(1 << index for index in frame.voids)
-            body += bits.to_bytes(-(-self.count // 8), "little") + frame.void_tag
+            body += bits.to_bytes(-(-self.count // 8), "little") + frame.void_proof
         body += frame.payload
         packed = body + self._mac(b"frame", body)
         return packed.ljust(frame.needed * len(self._pools) * self.size, b"\0")
@@ -178,15 +191,15 @@ class Framer:
         _, _, length = _HEAD.unpack_from(packed)
         rest = packed[_HEAD.size :]
         voids: tuple[int, ...] = ()
-        tag = b""
+        proof = b""
         if length & _VOIDS:
             length ^= _VOIDS
             width = -(-self.count // 8)
             bits = int.from_bytes(rest[:width], "little")
             voids = tuple(index for index in range(self.count) if bits >> index & 1)
-            tag = rest[width : width + TAG_BYTES]
-            rest = rest[width + TAG_BYTES :]
-        frame = Frame(needed, voids, tag, rest[:length])
+            proof = rest[width : width + TAG_BYTES + len(voids)]
+            rest = rest[width + len(proof) :]
+        frame = Frame(needed, voids, proof, rest[:length])
         return frame if hmac.compare_digest(self._pack(frame), packed) else None
 
     def _mac(self, label: bytes, *parts: bytes) -> bytes:

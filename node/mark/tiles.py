@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from node.mark.bounds import settle
 from node.types import Region
 
 if TYPE_CHECKING:
@@ -44,10 +45,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """The samples of one tile and how far each may move.
-
-    A sample that is not inside its own bounds (inclusive) does not move.
-    """
+    """The samples of one tile and how far each may move (:func:`node.mark.bounds.settle`)."""
 
     samples: NDArray[np.int32]
     low: NDArray[np.int32]
@@ -87,10 +85,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A carrier that was cut, with the bounds of its samples.
-
-    :param low: int32, two dimensions, broadcasts against ``samples``; so does ``high``.
-    """
+    """A carrier that was cut, with its limits (:func:`node.mark.bounds.limits`)."""
 
     grid: Grid
     samples: NDArray[np.int32]
@@ -98,10 +93,11 @@ class Field:
     high: NDArray[np.int32]
 
     def patch(self, index: int) -> Patch:
-        """Return the part of one tile; nothing is copied."""
+        """Return the part of one tile."""
         tile, shape = self.grid.tiles[index], self.samples.shape
-        low, high = (np.broadcast_to(bound, shape) for bound in (self.low, self.high))
-        return Patch(tile.of(self.samples), tile.of(low), tile.of(high))
+        low, high = (tile.of(np.broadcast_to(bound, shape)) for bound in (self.low, self.high))
+        samples = tile.of(self.samples)
+        return Patch(samples, *settle(samples, low, high))
 
 
 def grids(rows: int, columns: int, frame_rows: int) -> Iterator[Grid]:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node.errors import DoesNotFitError, UnmarkedError
-from node.mark.bounds import intervals
+from node.mark.bounds import limits
 from node.mark.embedder import TiledEmbedder
 from node.mark.reversible import NumpyKernel
 from node.mark.settings import TAG_BYTES
@@ -95,7 +95,7 @@ def field_of(carrier: Carrier, cuts: int) -> Field:
     rows, columns = carrier.samples.shape
     edges = [columns * cut // cuts for cut in range(cuts + 1)]
     tiles = tuple(Tile(0, left, rows, right - left) for left, right in pairwise(edges))
-    low, high = intervals(carrier)
+    low, high = limits(carrier)
     return Field(Grid((rows, columns), carrier.frame_rows, tiles), carrier.samples, low, high)
 
 
@@ -118,13 +118,18 @@ def check_tiles(carrier, cuts, amplitude, size):
         marks.append((marked, full, data, headers, kernel.rooms(field, amplitude)))
         moved = marked != field.samples
         assert np.abs(marked.astype(np.int64) - field.samples).max() <= amplitude
-        low, high = (np.broadcast_to(b, marked.shape) for b in (field.low, field.high))
-        assert (marked[moved] >= low[moved]).all()
-        assert (marked[moved] <= high[moved]).all()
-        found = replace(carrier, samples=marked)
-        again = intervals(found)
-        assert np.array_equal(again[0], field.low)
-        assert np.array_equal(again[1], field.high)
+        found = replace(field, samples=marked)
+        limits_found = limits(replace(carrier, samples=marked))
+        for index, tile in enumerate(field.grid.tiles):
+            was, now = field.patch(index), found.patch(index)
+            assert np.array_equal(was.low, now.low)
+            assert np.array_equal(was.high, now.high)
+            changed = tile.of(moved)
+            assert (now.samples[changed] >= was.low[changed]).all()
+            assert (now.samples[changed] <= was.high[changed]).all()
+        shape = marked.shape
+        for was, now in zip((field.low, field.high), limits_found, strict=True):
+            assert np.array_equal(np.broadcast_to(was, shape), np.broadcast_to(now, shape))
         for reader in kernels():
             samples, read = reader.reveal(replace(field, samples=marked))
             for index in data.keys() - full:
