@@ -5,6 +5,7 @@ Format: docs/formats/mark-v1.md.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -88,16 +89,51 @@ class TiledEmbedder:
         self._whole = whole
 
     def capacity(self, carrier: Carrier) -> int:
-        """Return how many payload bytes surely fit (0 for none)."""
-        return max(
+        """Return how many payload bytes surely fit (0 for none).
+
+        Tried out with test data, so it costs as much as some embeddings.
+        """
+        size = max(
             room(self._kernel.rooms(field, self._amplitude)) for field in self._fields(carrier)
         )
+        while size > 0:
+            test = (hashlib.sha256(size.to_bytes(4, "big")).digest() * (size // 32 + 1))[:size]
+            if self._mark(carrier, test, bytes(32)) is not None:
+                # Another payload may need a little more.
+                return max(0, size - size // 16 - 1)
+            size -= size // 8 + 1
+        return 0
 
     def embed(self, carrier: Carrier, payload: bytes, key: bytes) -> NDArray[np.int32]:
         """Return the marked samples, every one inside its bounds.
 
         :raises DoesNotFitError: the carrier cannot hold the payload.
         """
+        marked = self._mark(carrier, payload, key)
+        if marked is None:
+            raise DoesNotFitError(
+                f"the image cannot carry {len(payload)} bytes",
+                hint="the route's unsealable rule decides; a shorter payload or logo may fit",
+            )
+        return marked
+
+    def extract(self, carrier: Carrier, key: bytes) -> Extraction:
+        """Read the mark and take it out again.
+
+        Without enough intact tiles the payload is None, and it is not known
+        which tiles never carried anything: ``altered`` then names all that do
+        not prove themselves.
+
+        :raises UnmarkedError: there is no mark under this key.
+        """
+        for field in _fields(carrier):
+            found = self._find(field, key)
+            if found is not None:
+                return _conclude(field, found)
+        raise UnmarkedError("no tile carries a mark under this key")
+
+    def _mark(self, carrier: Carrier, payload: bytes, key: bytes) -> NDArray[np.int32] | None:
+        """Try one plan after the other: first those that change least and survive most."""
         fields = self._fields(carrier)
         plan = first(len(fields[0].grid.tiles), len(payload))
         least = AMPLE if len(fields) > 1 else 0
@@ -115,25 +151,7 @@ class TiledEmbedder:
         for field, plan in later:
             if (marked := self._try(field, plan, payload, key, 0)) is not None:
                 return marked
-        raise DoesNotFitError(
-            f"the image cannot carry {len(payload)} bytes",
-            hint="the route's unsealable rule decides; a shorter payload or logo may fit",
-        )
-
-    def extract(self, carrier: Carrier, key: bytes) -> Extraction:
-        """Read the mark and take it out again.
-
-        Without enough intact tiles the payload is None, and it is not known
-        which tiles never carried anything: ``altered`` then names all that do
-        not prove themselves.
-
-        :raises UnmarkedError: there is no mark under this key.
-        """
-        for field in _fields(carrier):
-            found = self._find(field, key)
-            if found is not None:
-                return _conclude(field, found)
-        raise UnmarkedError("no tile carries a mark under this key")
+        return None
 
     def _fields(self, carrier: Carrier) -> list[Field]:
         fields = list(_fields(carrier))

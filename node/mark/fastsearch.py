@@ -106,7 +106,7 @@ def total(census: Census, amplitude: int) -> int:
                         full += census.beyond[predictor, which, offset]
                         full -= census.beyond[predictor, which, offset + step]
                     fullest = max(fullest, full)
-    return 2 * fullest - fullest // 8
+    return 2 * fullest - fullest // 4
 
 
 enough = compiled(carriers_for)

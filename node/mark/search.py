@@ -40,7 +40,7 @@ def most(tables: Sequence[Table], amplitude: int) -> int:
         for step, _ in GRADES
         if step <= amplitude
     )
-    return 2 * fullest - fullest // 8
+    return 2 * fullest - fullest // 4
 
 
 def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[int]:
