@@ -74,18 +74,16 @@ class _Lane:
     sender: Sender
     breaker: retry.Breaker
     troubles: int = 0
-    reason: str = ""
 
-    def trip(self, reason: str) -> None:
+    def trip(self) -> None:
         """Give the destination a rest."""
-        self.reason = reason
         self.breaker.failed()
 
-    def stumble(self, reason: str) -> None:
+    def stumble(self) -> None:
         """Note that an object was deferred; after a few, give the destination a rest."""
         self.troubles += 1
         if self.troubles >= TROUBLES:
-            self.trip(reason)
+            self.trip()
 
     def recover(self) -> None:
         """Note that the destination deals with objects."""
@@ -149,22 +147,25 @@ class Forwarder:
         lane = self._lane(destination)
         if not lane.destination.enabled or lane.breaker.open:
             return 0
-        limit = 1 if lane.breaker.failures else self._batch  # a probe risks one row
         claims = self.ledger.claim_deliveries(
-            self._worker, destination, limit=limit, lease=self.lease
+            self._worker, destination, limit=self._batch, lease=self.lease
         )
         if not claims:
             lane.sender.idle()
             return 0
         self._renewed = self.monotonic()
+        if lane.breaker.failures:
+            # The first is a probe. What was tried least is tried first, so that an object
+            # which the destination chokes on does not stand before all others.
+            claims.sort(key=lambda claim: claim.delivery.attempts)
         lane.sender.expect(
             [(c.delivery.sop_class_uid, c.delivery.transfer_syntax_uid) for c in claims]
         )
         for index, claim in enumerate(claims):
             rest = claims[index:]
-            if self._stopping() or not self._hold(rest):
+            if self._stopping() or lane.breaker.open or not self._hold(rest):
                 self.ledger.release(rest)
-                break
+                return index
             guard(
                 self.ledger,
                 claim,
@@ -192,8 +193,6 @@ class Forwarder:
         :raises TransientError: it must be sent again.
         :raises ProofError: it must not be sent.
         """
-        if lane.breaker.open:  # an object before it in the batch found nobody there
-            raise UnreachableError("the destination is given a rest", code=lane.reason)
         try:
             outcome = self._send(lane, rest, claim.delivery)
         except DamagedError as error:
@@ -219,7 +218,7 @@ class Forwarder:
                 self.ledger.settle(claim, DeliveryState.PARKED, reason, event)
                 _log.error("delivery_parked", reason=reason, **self._names(claim))
             case Deferred(reason):
-                lane.stumble(reason)
+                lane.stumble()
                 raise UnreachableError("the destination cannot take it now", code=reason)
 
     def _send(self, lane: _Lane, rest: Sequence[DeliveryClaim], delivery: Delivery) -> Outcome:
@@ -233,13 +232,13 @@ class Forwarder:
         try:
             return lane.sender.send(item, alive=partial(self._renew, rest))
         except PeerRejectedError as error:
-            lane.trip(error.code)
+            lane.trip()
             return error.outcome
-        except UnansweredError as error:
-            lane.stumble(error.code)
+        except UnansweredError:
+            lane.stumble()
             raise
-        except UnreachableError as error:
-            lane.trip(error.code)
+        except UnreachableError:
+            lane.trip()
             raise
 
     def _open(self, delivery: Delivery) -> BinaryIO:

@@ -11,6 +11,7 @@ import random
 import socket
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from node.dicom.limits import Limits
     from node.dicom.pixels import Codec
     from node.dicom.requestor import Requestor
+    from node.dicom.retrieve import Wanted
     from node.dicom.scu import StorageScu
     from node.dicom.server import Server
     from node.forward import Forwarder
@@ -203,7 +205,7 @@ def fetch(
     """
     from node.dicom.retrieve import Wanted
 
-    wanted = Wanted(study, series, sop, pairs=sent_pairs(config, destination, sop))
+    wanted = known(config, destination, Wanted(study, series, sop))
     return archive(config, destination).fetch(wanted, folder)
 
 
@@ -219,17 +221,27 @@ def archive(config: Config, destination: Destination) -> Archive:
     return Archive(requestor(config, destination), receiving)
 
 
-def sent_pairs(config: Config, destination: Destination, sop: str) -> tuple[tuple[str, str], ...]:
-    """Return the SOP class and transfer syntax that one instance was sent with."""
-    if not sop:
-        return ()
+def known(config: Config, destination: Destination, wanted: Wanted) -> Wanted:
+    """Add what the ledger knows of an instance: its series, and as what it was sent.
+
+    PS3.4 C.4.3.2.1 wants the unique keys of all levels above; archives that
+    insist on it find nothing without the series.
+    """
+    if not wanted.sop_instance_uid:
+        return wanted
     rows = ledger(config)
     try:
-        deliveries = [d for entry in rows.find(sop) for d in rows.get(entry.id)[1]]
+        entries = rows.find(wanted.sop_instance_uid)
+        deliveries = [d for entry in entries for d in rows.get(entry.id)[1]]
     finally:
         rows.close()
     sent = [d for d in deliveries if d.destination == destination.name and d.transfer_syntax_uid]
-    return tuple({(d.sop_class_uid, d.transfer_syntax_uid) for d in sent})
+    series = {wanted.series_instance_uid or entry.instance.series_instance_uid for entry in entries}
+    return replace(
+        wanted,
+        series_instance_uid=series.pop() if len(series) == 1 else wanted.series_instance_uid,
+        pairs=tuple({(d.sop_class_uid, d.transfer_syntax_uid) for d in sent}),
+    )
 
 
 def _client_tls(config: Config, name: str) -> ssl.SSLContext | None:

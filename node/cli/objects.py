@@ -75,7 +75,11 @@ def sources(args: argparse.Namespace, config: Config, out: Out) -> Iterator[list
         )
         found = [Named(path, Path(path.name)) for path in sorted(fetched)]
         if not found:
-            out.complain(f"{args.destination} has no such object")
+            hint = "some archives find an instance only if --series is given"
+            out.complain(
+                f"{args.destination} has no such object",
+                hint=hint if args.sop and not args.series else "",
+            )
         yield found
 
 

@@ -181,12 +181,13 @@ def test_a_destination_that_is_down_is_called_once_for_the_whole_batch():
     down = UnreachableError("nobody there", code="connect")
     node = Node(down)
     entries = [node.add(n) for n in range(5)]
-    assert node.forwarder.step("pacs") == 5
+    assert node.forwarder.step("pacs") == 1
     assert node.pacs.sent == []
     assert len(node.pacs.acts) == 0
-    for entry in entries:
-        assert node.delivery(entry).state is DeliveryState.PENDING
-        assert node.delivery(entry).reason == "connect"
+    first, *others = [node.delivery(entry) for entry in entries]
+    assert (first.state, first.reason, first.attempts) == (DeliveryState.PENDING, "connect", 1)
+    for delivery in others:
+        assert (delivery.state, delivery.attempts) == (DeliveryState.PENDING, 0)
     assert node.forwarder.step("pacs") == 0
 
 
@@ -199,8 +200,7 @@ def test_a_probe_risks_one_row_and_its_success_opens_the_way():
     assert node.forwarder.step("pacs") == 1
     assert node.forwarder.step("pacs") == 0
     node.now += retry.CAP
-    assert node.forwarder.step("pacs") == 1
-    assert node.forwarder.step("pacs") == 4
+    assert node.forwarder.step("pacs") == 5
     assert all(node.delivery(entry).state is DeliveryState.SENT for entry in entries)
 
 
@@ -230,6 +230,20 @@ def test_one_poisonous_object_does_not_stop_the_others():
     node.forwarder.step("pacs")
     assert node.delivery(poison).state is DeliveryState.PENDING
     assert all(node.delivery(entry).state is DeliveryState.SENT for entry in others)
+
+
+def test_objects_that_the_destination_chokes_on_do_not_stand_before_the_others():
+    node = Node()
+    poison = [node.add(n) for n in range(TROUBLES)]
+    others = [node.add(n) for n in range(TROUBLES, TROUBLES + 4)]
+    node.pacs.acts = deque([UnansweredError("gone", code="closed")] * TROUBLES)
+    node.forwarder.step("pacs")
+    assert node.forwarder.step("pacs") == 0
+    node.pacs.acts = deque([Delivered()] * len(others) + [UnansweredError("gone", code="closed")])
+    node.now += 2 * retry.FIRST
+    node.forwarder.step("pacs")
+    assert all(node.delivery(entry).state is DeliveryState.SENT for entry in others)
+    assert all(node.delivery(entry).state is DeliveryState.PENDING for entry in poison[:1])
 
 
 def test_a_permanent_rejection_parks_what_was_tried_and_spares_the_queue():
