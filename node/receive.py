@@ -25,6 +25,7 @@ from node.types import Action, Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from node.config.schema import Workstation
     from node.dicom.scp import StoreRequest
     from node.spool.base import BlobStore, Ledger
     from node.types import Decision, Instance, Peer, Source
@@ -40,6 +41,7 @@ class StorageReceiver:
 
     :param decide: says what happens to an instance; reads nothing else.
     :param source_of: names the listed source that a peer is, or None.
+    :param workstation_of: names the listed workstation that a peer is, or None.
     :param called_aets: AE titles that the node answers to.
     :param pseudonym: turns a UID into what events and logs may say.
     :param ring: wakes stage 2 after an object was accepted.
@@ -54,6 +56,7 @@ class StorageReceiver:
         decide: Callable[[Instance], Decision],
         source_of: Callable[[Peer, tuple[str, ...]], Source | None],
         called_aets: frozenset[str],
+        workstation_of: Callable[[Peer, tuple[str, ...]], Workstation | None] = lambda *_: None,
         pseudonym: Callable[[str], str],
         ring: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
@@ -67,6 +70,7 @@ class StorageReceiver:
         # a deflated data set takes the memory of the inflated one: one at a time
         self.inflating = threading.Lock()
         self._source_of = source_of
+        self._workstation_of = workstation_of
         self._called_aets = called_aets
         self._told: dict[str, float] = {}
 
@@ -78,19 +82,26 @@ class StorageReceiver:
         if peer.called_aet not in self._called_aets:
             self._alert(peer, status.CALLED_UNKNOWN.code)
             raise RejectedError(status.CALLED_UNKNOWN)
-        source = self._source_of(peer, names)
-        if source is None:
+        source, workstation = self._source_of(peer, names), self._workstation_of(peer, names)
+        if source is None and workstation is None:
             self._alert(peer, status.CALLING_UNKNOWN.code)
             raise RejectedError(status.CALLING_UNKNOWN)
-        if self.blobs.free() <= 0:
+        if source is not None and self.blobs.free() <= 0:
             raise RejectedError(status.CONGESTED)
-        return replace(peer, source=source.name)
+        return replace(
+            peer,
+            source=source.name if source else "",
+            workstation=workstation.name if workstation else "",
+        )
 
     def begin(self, request: StoreRequest) -> Receipt:
         """Start to receive an object into the spool.
 
+        :raises RefusedError: the peer may ask, but not send.
         :raises SpoolFullError: there is no room.
         """
+        if request.peer.workstation and not request.peer.source:
+            raise RefusedError("this peer is no source", code="no_source")
         return Receipt(self, request)
 
     def _alert(self, peer: Peer, code: str) -> None:

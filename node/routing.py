@@ -8,14 +8,36 @@ a patient.
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from node.types import Action, Decision, Tried
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from node.types import Instance, Peer, Route, Source
+    from node.types import Instance, Peer, Route
+
+
+class Listed(Protocol):
+    """Who stands in the configuration with an AE title and addresses."""
+
+    @property
+    def aet(self) -> str:
+        """Its AE title."""
+        ...
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Networks in CIDR form."""
+        ...
+
+    @property
+    def tls_name(self) -> str:
+        """Name that its certificate must carry, or ``""``."""
+        ...
+
+
+S = TypeVar("S", bound=Listed)
 
 
 def decide(routes: Iterable[Route], instance: Instance) -> Decision:
@@ -29,11 +51,11 @@ def decide(routes: Iterable[Route], instance: Instance) -> Decision:
     return Decision(None, Action.HOLD, tuple(trace))
 
 
-def source_of(sources: Iterable[Source], peer: Peer, names: Iterable[str] = ()) -> Source | None:
-    """Return the source that a peer is, or None: it is not listed.
+def source_of(sources: Iterable[S], peer: Peer, names: Iterable[str] = ()) -> S | None:
+    """Return the source or workstation that a peer is, or None: it is not listed.
 
-    :param names: what the peer's verified certificate names; needed by a
-        source that has a ``tls_name``.
+    :param names: what the peer's verified certificate names; needed by one
+        that has a ``tls_name``.
     """
     proved = set(names)
     for source in sources:

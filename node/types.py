@@ -49,19 +49,19 @@ class Unsealable(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end; ``source`` names the table that admitted it, ``""`` before."""
+    """Who is at the other end; ``source`` and ``workstation`` name what admits it."""
 
     calling_aet: str
     called_aet: str
     address: str
     source: str = ""
+    workstation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One ``[source.*]``: who may send to the node.
+    """One ``[source.*]``: who may send to the node, from which networks (CIDR).
 
-    :param addresses: networks in CIDR form; the peer's address must be in one.
     :param tls_name: name that the client certificate must carry, or ``""``.
     """
 
@@ -78,9 +78,10 @@ class Destination:
     :param tls: name of the ``[tls.*]`` table to use, or ``""`` for none.
     :param give_up_after: seconds after which a delivery is parked.
     :param associations: how many associations may be open to it at once.
-    :param readback: share (0 to 1) of what was delivered that is fetched back
-        and verified.
-    :param readback_after: seconds from delivery until then.
+    :param readback: share (0 to 1) of its deliveries that is fetched back and
+        verified, ``readback_after`` so many seconds.
+    :param on_tamper: ``"block"`` or ``"warn"`` workstations of what was changed.
+    :param on_unmarked: ``"pass"`` or ``"block"`` what never was sealed.
     """
 
     name: str
@@ -93,17 +94,19 @@ class Destination:
     enabled: bool = True
     readback: float = 0.0
     readback_after: float = 3600.0
+    on_tamper: str = "block"
+    on_unmarked: str = "pass"
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What arrived, as network and header say it. Never changes.
+    """What arrived, as network and header say it.
 
     :param blob: SHA-256 (hex) of the Part 10 file that the spool keeps.
-    :param size: its length in bytes.
+    :param size: in bytes.
     :param attributes: the routing keywords, spelt as DICOM spells them, that
         a route may match on. An allow-list without patient attributes.
-    :param received_at: seconds since the epoch, UTC, by the receiver's clock.
+    :param received_at: seconds since the epoch, by the receiver's clock.
     """
 
     sop_class_uid: str
@@ -162,7 +165,7 @@ class Decision:
 
 
 class EntryState(Enum):
-    """The life of one instance in the spool (drawn in docs/data-path.md)."""
+    """The life of one instance in the spool (drawn in docs/spool.md)."""
 
     RECEIVED = "received"  #: durable; waits to be sealed
     READY = "ready"  #: the object to send exists; its deliveries run
@@ -313,10 +316,9 @@ class Carrier:
     """Samples that a mark may move, and how far.
 
     All frames stand one below the other. ``low`` and ``high`` bound each
-    sample (inclusive) and broadcast against ``samples``; they depend only on
-    facts that no allowed move changes, so the reader of the mark computes the
-    same ones. Samples inside ``padding`` (inclusive range) must not move, and
-    no other sample may move into it.
+    sample (inclusive) and broadcast against ``samples``; no allowed move
+    changes what they depend on. Samples inside ``padding`` (inclusive range)
+    must not move, and no other sample may move into it.
 
     :param samples: int32, shape (frames * frame_rows, columns).
     """
@@ -343,12 +345,10 @@ class Region:
 class Extraction:
     """What was read out of a carrier.
 
-    :param payload: the payload, or None when too little of it survived.
-    :param samples: int32 like the carrier's: the original where the tile is
-        intact, the samples as found where it is not.
+    :param payload: None when too little of it survived.
+    :param samples: int32: the original where a tile is intact, else as found.
     :param altered: the tiles that are not as they were marked.
-    :param unplaced: true if something outside every self-checking tile
-        changed, so that no region can be named for it.
+    :param unplaced: whether something changed for which no region can be named.
     :param tiles: how many tiles the image has.
     """
 
@@ -361,7 +361,7 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How far a marked image is from its original; PSNR in dB against two ranges."""
+    """How far a marked image is from its original; PSNR in dB."""
 
     max_change: int
     changed: int

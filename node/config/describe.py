@@ -18,6 +18,7 @@ from node.config.schema import (
     TestTable,
     Timeouts,
     TlsTable,
+    WorkstationTable,
 )
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
     Chosen = Mapping[str, Any]
 
 NODE_HEAD = """\
-# The node, the modalities that may send to it, and the PACS that it sends to.
+# The node, the modalities that may send to it, the PACS that it sends to, and who may ask.
 # 'nodectl check' tells every mistake in this file; an option that is commented
 # out has the value shown. Paths are relative to this folder.
 """
 ROUTES_HEAD = """\
 # What happens to which objects. The files of this folder are read in the order
 # of their names; the first route that matches wins; what matches none is held.
-# [source.*], [destination.*] and [tls.*] may stand here, too.
+# [source.*], [workstation.*], [destination.*] and [tls.*] may stand here, too.
 #
 # A route matches on facts of the association (source, calling_aet, called_aet,
 # address) and on attributes by their DICOM keywords (Modality, StationName ...).
@@ -52,6 +53,7 @@ def node_toml(
     parts += [
         _table(f"[destination.{name}]", DestinationTable, it) for name, it in destinations.items()
     ]
+    parts.append(_table("#[workstation.viewer1]", WorkstationTable))
     parts.append(_table("#[tls.hospital-ca]", TlsTable))
     return "\n".join(parts)
 

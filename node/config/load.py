@@ -23,6 +23,8 @@ from node.config.schema import (
     TestTable,
     TlsFiles,
     TlsTable,
+    Workstation,
+    WorkstationTable,
     table,
 )
 from node.config.values import MistakeError, name, nearest, shown
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NAMED = ("source", "workstation", "destination", "tls")  # tables such as [source.NAME]
 MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
 WRITABLE_BY_ALL = 0o002
 HINT = "docs/configure.md shows how each table is written"
@@ -54,9 +57,9 @@ def load(directory: Path) -> Config:
         )
     for folder in (directory, directory / "routes.d"):
         _refuse_open(folder, f"{folder.name}/", found)
-    _read_file(main, ("node", "source", "destination", "tls"), found)
+    _read_file(main, ("node", *NAMED), found)
     for path in sorted((directory / "routes.d").glob("*.toml")):
-        _read_file(path, ("source", "destination", "tls", "route", "test"), found)
+        _read_file(path, (*NAMED, "route", "test"), found)
     if found.node is None:
         found.node = _node(table(NodeSettings)({}), directory)
     if found.whole:
@@ -70,6 +73,7 @@ def load(directory: Path) -> Config:
         routes=tuple(route for _place, route in found.routes),
         tests=tuple(found.tests),
         tls=found.tls,
+        workstations=found.workstations,
         directory=directory,
     )
 
@@ -135,19 +139,10 @@ def _read_named(kind: str, value: object, file: str, found: Found) -> None:
             continue
         if kind == "source" and (source := _table(SourceTable, raw, place, found)):
             found.sources[own] = Source(own, source.aet, source.addresses, source.tls_name)
+        elif kind == "workstation" and (asking := _table(WorkstationTable, raw, place, found)):
+            found.workstations[own] = Workstation(name=own, **_values(asking))
         elif kind == "destination" and (peer := _table(DestinationTable, raw, place, found)):
-            found.destinations[own] = Destination(
-                own,
-                peer.aet,
-                peer.host,
-                peer.port,
-                tls=peer.tls,
-                give_up_after=peer.give_up_after,
-                associations=peer.associations,
-                readback=peer.readback,
-                readback_after=peer.readback_after,
-                enabled=peer.enabled,
-            )
+            found.destinations[own] = Destination(name=own, **_values(peer))
         elif kind == "tls" and (tls := _table(TlsTable, raw, place, found)):
             base = found.directory
             found.tls[own] = TlsFiles(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from node.config.schema import NodeSettings, RouteTest, TlsFiles
+    from node.config.schema import NodeSettings, RouteTest, TlsFiles, Workstation
     from node.types import Destination, Route, Source
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -40,6 +40,7 @@ class Found:
     names: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     node: NodeSettings | None = None
     sources: dict[str, Source] = field(default_factory=dict)
+    workstations: dict[str, Workstation] = field(default_factory=dict)
     destinations: dict[str, Destination] = field(default_factory=dict)
     tls: dict[str, TlsFiles] = field(default_factory=dict)
     routes: list[tuple[str, Route]] = field(default_factory=list)
@@ -69,16 +70,21 @@ def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:
     if node.port == node.fetch_port:
         yield "node.toml: node.fetch_port: is the port that modalities send to"
     if not node.tls:
-        for source in found.sources.values():
-            if source.tls_name:
-                yield f"{_place(found, source)}.tls_name: needs node.tls, which is empty"
+        peers: list[Source | Workstation] = [*found.sources.values(), *found.workstations.values()]
+        for peer in peers:
+            if peer.tls_name:
+                yield f"{_place(found, peer)}.tls_name: needs node.tls, which is empty"
 
 
 def _about_sources(found: Found) -> Iterator[str]:
-    for one, other in combinations(found.sources.values(), 2):
+    pairs: list[tuple[Source | Workstation, Source | Workstation]] = [
+        *combinations(found.sources.values(), 2),
+        *combinations(found.workstations.values(), 2),
+    ]
+    for one, other in pairs:
         if one.aet == other.aet and _overlap(one.addresses, other.addresses):
             yield (
-                f"{_place(found, other)}: cannot be told from source.{one.name}: "
+                f"{_place(found, other)}: cannot be told from {_kind(one)}.{one.name}: "
                 f"the same AE title and addresses that overlap"
             )
 
@@ -108,9 +114,12 @@ def _about_logo(place: str, route: Route) -> Iterator[str]:
         yield f"{place}.logo: is longer than {MAX_LOGO} bytes"
 
 
-def _place(found: Found, noun: Source | Destination) -> str:
-    kind = type(noun).__name__.lower()
-    return found.places[kind, noun.name]
+def _place(found: Found, noun: Source | Workstation) -> str:
+    return found.places[_kind(noun), noun.name]
+
+
+def _kind(noun: Source | Workstation) -> str:
+    return type(noun).__name__.lower()
 
 
 def _overlap(some: tuple[str, ...], others: tuple[str, ...]) -> bool:

@@ -43,10 +43,10 @@ def option(
     )  # fmt: skip
 
 
-def needed(reader: Reader, example: object, doc: str) -> Any:
+def needed(reader: Reader, example: object, doc: str, *, names: str = "") -> Any:
     """Declare an option that has no default."""
     return field(
-        metadata={"read": reader, "default": None, "doc": doc, "example": example, "names": ""}
+        metadata={"read": reader, "default": None, "doc": doc, "example": example, "names": names}
     )
 
 
@@ -170,6 +170,28 @@ class SourceTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkstationTable:
+    """``[workstation.NAME]``: who may query and retrieve through the node."""
+
+    aet: str = needed(read.ae_title, "VIEWER1", "its AE title")
+    addresses: tuple[str, ...] = needed(
+        read.some(read.network), ["10.0.2.0/24"], "addresses or networks that it asks from"
+    )
+    tls_name: str = option(
+        read.optional_name, "", "name that its certificate must carry; needs a node with TLS"
+    )
+    pacs: str = needed(read.name, "pacs-main", "the destination that is asked", names="destination")
+    restore: bool = option(read.flag, False, "give it originals instead of sealed objects")
+    host: str = option(
+        read.optional_host, "", "where C-MOVE sends to it; empty if it uses C-GET only"
+    )
+    port: int = option(read.integer(1, 65535), 104, "TCP port for that")
+    tls: str = option(
+        read.optional_name, "", "name of the [tls.*] table to send to it with", names="tls"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationTable:
     """``[destination.NAME]``: a PACS that the node sends to."""
 
@@ -191,6 +213,16 @@ class DestinationTable:
     )
     readback_after: float = option(
         read.duration("1s", "30d"), "1h", "how long after its delivery an object is fetched back"
+    )
+    on_tamper: str = option(
+        read.choice("block", "warn"),
+        "block",
+        "what was changed there: keep it from workstations, or give it with a comment",
+    )
+    on_unmarked: str = option(
+        read.choice("pass", "block"),
+        "pass",
+        "what never was sealed: give it to workstations, or keep it from them",
     )
     enabled: bool = option(read.flag, True, "false lets its deliveries wait")
 
@@ -301,6 +333,27 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Workstation:
+    """One ``[workstation.*]``: who may ask the node for what a PACS holds.
+
+    :param pacs: name of the destination that is asked for it.
+    :param restore: it gets originals; others get the sealed objects.
+    :param host: where C-MOVE sends to it, or ``""`` if it only uses C-GET.
+    :param tls: name of the ``[tls.*]`` table to send with, or ``""``.
+    """
+
+    name: str
+    aet: str
+    addresses: tuple[str, ...]
+    pacs: str
+    tls_name: str = ""
+    restore: bool = False
+    host: str = ""
+    port: int = 104
+    tls: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteTest:
     """One ``[[test]]``; None in an expectation means that anything will do.
 
@@ -328,3 +381,4 @@ class Config:
     tests: tuple[RouteTest, ...]
     tls: dict[str, TlsFiles]
     directory: Path
+    workstations: dict[str, Workstation] = field(default_factory=dict)

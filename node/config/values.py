@@ -112,6 +112,11 @@ def host(value: object) -> str:
     return word
 
 
+def optional_host(value: object) -> str:
+    """Read a host name or an address, or ``""`` for none."""
+    return "" if value == "" else host(value)
+
+
 def path(value: object) -> Path:
     """Read a path; it stays relative until the loader joins it to the directory."""
     return Path(text(value))

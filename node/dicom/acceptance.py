@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from pynetdicom import evt
@@ -16,16 +16,15 @@ from node.dicom import contexts, status, tls
 from node.dicom.command import ViolationError
 from node.dicom.limits import MIN_PDU, Limits
 from node.dicom.scp import Receiver, RejectedError, StoreScp
-from node.dicom.upper import UNEXPECTED, Synchronous
+from node.dicom.upper import UNEXPECTED, Service, Synchronous
 from node.dicom.wire import LostError, Wire
 from node.types import Peer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pynetdicom.ae import ApplicationEntity
-    from pynetdicom.events import EventHandlerType
     from pynetdicom.presentation import PresentationContext
     from pynetdicom.transport import AddressInformation
 
@@ -42,6 +41,21 @@ MAX_SYNTAXES = 64  # of one proposed context; the standard knows fewer
 _log = structlog.get_logger()
 
 
+class Offer(Service, Protocol):
+    """A service, with what it needs to be negotiated."""
+
+    def contexts(self, proposed: Collection[str]) -> list[PresentationContext]:
+        """Return what it supports of the proposed abstract syntaxes.
+
+        It has the last word on an abstract syntax, Storage's included.
+        """
+        ...
+
+    def classes(self) -> Collection[str]:
+        """Return the abstract syntaxes whose requests it answers."""
+        ...
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the listening side needs to know.
@@ -50,8 +64,7 @@ class Settings:
     :param tls: server context, or None for plain TCP.
     :param unknown_classes: accept private and future SOP classes as storage too.
     :param reuse_port: let several processes listen on the port (SO_REUSEPORT).
-    :param contexts: of further services, such as Storage Commitment.
-    :param handlers: pynetdicom's event handlers of those services.
+    :param services: gives the further services that a peer may use.
     """
 
     aet: str
@@ -61,8 +74,7 @@ class Settings:
     unknown_classes: bool = False
     reuse_port: bool = False
     limits: Limits = field(default_factory=Limits)
-    contexts: Sequence[PresentationContext] = ()
-    handlers: Sequence[EventHandlerType] = ()
+    services: Callable[[Peer], Sequence[Offer]] = lambda _: ()
 
 
 class Acceptance:
@@ -195,14 +207,21 @@ class Acceptance:
         )
         if not self._connections.seat(self._sock, self._address):
             raise RejectedError(status.OVERLOADED)
-        supported = contexts.accepted(
-            (str(context.abstract_syntax) for context in proposed),
-            unknown_classes=self._settings.unknown_classes,
-        )
-        self._assoc.acceptor.supported_contexts = [*supported, *self._settings.contexts]
+        asked = {str(context.abstract_syntax) for context in proposed}
+        sends = bool(peer.source) or not peer.workstation
+        supported = {
+            str(context.abstract_syntax): context
+            for context in contexts.accepted(
+                asked if sends else asked - contexts.STORAGE_CLASSES,
+                unknown_classes=sends and self._settings.unknown_classes,
+            )
+        }
+        for offer in self._settings.services(peer):
+            supported |= {str(cx.abstract_syntax): cx for cx in offer.contexts(asked)}
+            for uid in offer.classes():
+                self._assoc.serve_with(uid, offer)
+        self._assoc.acceptor.supported_contexts = list(supported.values())
         self._assoc.bind(evt.EVT_SOP_EXTENDED, _extended)
-        for event, handler, *arguments in self._settings.handlers:
-            self._assoc.bind(event, handler, *arguments)
         return peer
 
 

@@ -12,7 +12,6 @@ import re
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import TYPE_CHECKING
 
 from pydicom.dataset import Dataset
@@ -27,7 +26,7 @@ from node.errors import MismatchError, RefusedError, SealnodeError, UnreachableE
 from node.types import Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation as Role
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from node.dicom.requestor import Requestor
     from node.dicom.scp import StoreRequest
     from node.dicom.upper import Synchronous
+
+    Take = Callable[[Path, StoreRequest], None]
 
 GET = "1.2.840.10008.5.1.4.1.2.2.3"  # Study Root Query/Retrieve Information Model - GET
 MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
@@ -71,7 +72,9 @@ class FetchError(UnreachableError):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to read back: a study, one of its series, or one of its instances.
+    """What to read back: a study, some of its series, or some instances of a series.
+
+    Several UIDs are separated by backslashes, as in the request.
 
     :param pairs: (SOP class, transfer syntax) that it is known to hold; empty
         for whatever images there are.
@@ -105,18 +108,31 @@ class Collector:
     """Takes what was asked for into a folder, as Part 10 files named by their SHA-256.
 
     :param aet: of the archive; whoever else calls is rejected.
+    :param take: is given each file at once; None to keep it in ``arrived``.
     :ivar arrived: the files that are complete and not yet taken.
+    :ivar taken: how many were taken, whether by ``take`` or not.
     :ivar refused: codes of what was not asked for.
     :ivar wrong: files of that.
     """
 
-    def __init__(self, wanted: Wanted, folder: Path, aet: str) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        folder: Path,
+        aet: str,
+        take: Take | None = None,
+    ) -> None:
         self.wanted = wanted
         self.folder = folder
         self.arrived: deque[Path] = deque()
+        self.take = take or self._keep
+        self.taken = 0
         self.refused: list[str] = []
         self.wrong: list[Path] = []
         self._aet = aet
+
+    def _keep(self, path: Path, _request: StoreRequest) -> None:
+        self.arrived.append(path)
 
     def admit(self, peer: Peer, names: tuple[str, ...]) -> Peer:  # noqa: ARG002 - Receiver's
         """Let the archive in."""
@@ -171,12 +187,13 @@ class Collected:
             collector.refused.append(error.code)
             collector.wrong.append(self._part.replace(collector.folder / f"{digest}.wrong"))
             raise
-        collector.arrived.append(self._part.replace(collector.folder / f"{digest}.dcm"))
+        collector.taken += 1
+        collector.take(self._part.replace(collector.folder / f"{digest}.dcm"), self._request)
         return status.Answer(status.SUCCESS)
 
     def _check(self) -> None:
         request, wanted = self._request, self._collector.wanted
-        if wanted.sop_instance_uid not in {"", request.sop_instance_uid}:
+        if not _names(wanted.sop_instance_uid, request.sop_instance_uid):
             raise RefusedError("an instance that was not asked for", code="not_requested")
         obj = reader.read(self._part.read_bytes())
         reader.check_command(obj, request.sop_class_uid, request.sop_instance_uid)
@@ -184,7 +201,7 @@ class Collected:
             ("StudyInstanceUID", wanted.study_instance_uid),
             ("SeriesInstanceUID", wanted.series_instance_uid),
         ):
-            if uid and obj.texts(keyword) != (uid,):
+            if not _names(uid, "\\".join(obj.texts(keyword))):
                 raise MismatchError("an object of another study or series", code="not_requested")
 
     def abandon(self) -> None:
@@ -193,9 +210,12 @@ class Collected:
         self._part.unlink(missing_ok=True)
 
 
-def fetch_by_get(requestor: Requestor, wanted: Wanted, folder: Path) -> Iterator[Path]:
+def fetch_by_get(
+    requestor: Requestor, wanted: Wanted, folder: Path, take: Take | None = None
+) -> Iterator[Path]:
     """Read objects back by C-GET, on one association; yield each file as it arrives.
 
+    :param take: is given each file at once instead; what it raises is answered.
     :raises UnreachableError: the archive is not there, or did not give all.
     :raises PeerRejectedError: it does not want the association.
     :raises NoContextError: it does not offer C-GET.
@@ -203,14 +223,18 @@ def fetch_by_get(requestor: Requestor, wanted: Wanted, folder: Path) -> Iterator
     storage = _storage_contexts(wanted)
     roles = [build_role(uid, scp_role=True) for uid in _classes(storage)]
     assoc = _associate(requestor, GET, storage, roles)
-    collector = Collector(wanted, folder, requestor.destination.aet)
+    collector = Collector(wanted, folder, requestor.destination.aet, take)
     peer = Peer(requestor.destination.aet, assoc.requestor.ae_title, requestor.destination.host)
     assoc.store_with(StoreScp(assoc, collector, peer))
     yield from _retrieve(assoc, collector, GET, "")
 
 
 def fetch_by_move(
-    requestor: Requestor, wanted: Wanted, folder: Path, receiving: Settings
+    requestor: Requestor,
+    wanted: Wanted,
+    folder: Path,
+    receiving: Settings,
+    take: Take | None = None,
 ) -> Iterator[Path]:
     """Read objects back by C-MOVE to a Storage SCP of our own; yield each file as it arrives.
 
@@ -220,7 +244,7 @@ def fetch_by_move(
     :raises NoContextError: it does not offer C-MOVE.
     :raises OSError: the port is in use.
     """
-    collector = Collector(wanted, folder, requestor.destination.aet)
+    collector = Collector(wanted, folder, requestor.destination.aet, take)
     server = Server(collector, receiving)
     server.start()
     try:
@@ -249,7 +273,7 @@ def _retrieve(assoc: Synchronous, collector: Collector, model: str, move_to: str
             if value != status.SUCCESS:
                 raise _failure("the archive did not give all", f"status_{value:04x}", collector)
         finished = True
-        if collector.refused and not collector.arrived:
+        if collector.refused and not collector.taken:
             raise _failure("the archive gave something else", collector.refused[0], collector)
     finally:
         (release if finished else abort)(assoc)
@@ -273,10 +297,16 @@ def _associate(
     return assoc
 
 
+def _names(uids: str, uid: str) -> bool:
+    """Return whether a UID is among those that are wanted; none means any."""
+    return not uids or uid in uids.split("\\")
+
+
 def _storage_contexts(wanted: Wanted) -> list[PresentationContext]:
     if wanted.pairs:
         # it may be there in another transfer syntax by now
-        others = product({cls for cls, _ in wanted.pairs}, contexts.TRANSFER_SYNTAXES)
+        classes = dict.fromkeys(cls for cls, _ in wanted.pairs)
+        others = [(cls, syntax) for syntax in contexts.TRANSFER_SYNTAXES for cls in classes]
         return contexts.batch([*wanted.pairs, *others])[: len(CLASSES)]
     return [build_context(uid, list(contexts.TRANSFER_SYNTAXES)) for uid in CLASSES]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pynetdicom import _config, evt
 from pynetdicom.association import Association
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         A_RELEASE,
         _PDUPrimitiveType,
     )
+    from pynetdicom.presentation import PresentationContext
 
     from node.dicom.limits import Limits
     from node.dicom.messages import StoreService
@@ -146,6 +147,17 @@ class Dimse(DIMSEServiceProvider):
         return super().get_msg(block=False)
 
 
+class Service(Protocol):
+    """What answers requests that pynetdicom's service classes do not, or not as we need."""
+
+    def serve(self, assoc: Synchronous, context: PresentationContext, request: Any) -> None:
+        """Answer one request.
+
+        :raises LostError: the peer has gone.
+        """
+        ...
+
+
 class Synchronous(Association):
     """An association that runs in whatever thread calls it.
 
@@ -159,6 +171,7 @@ class Synchronous(Association):
         self.dul = self.upper
         self.dimse = Dimse(self, self.upper)
         self.messages = Messages(self, limits)
+        self._services: dict[str, Service] = {}
         # the setters hand the new providers their time-outs
         self.acse_timeout = limits.request
         self.dimse_timeout = ae.dimse_timeout
@@ -169,6 +182,32 @@ class Synchronous(Association):
         """Bind pynetdicom's defaults without its handlers that log what passes."""
         for event in evt._INTERVENTION_EVENTS:  # noqa: SLF001 - as the base class does
             self.bind(event, evt.get_default_handler(event))
+
+    def serve_with(self, abstract_syntax: str, service: Service) -> None:
+        """Give the requests under an abstract syntax to a service of ours."""
+        self._services[abstract_syntax] = service
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        context = self._accepted_cx[context_id]
+        service = self._services.get(str(context.abstract_syntax))
+        if service is None:
+            super()._serve_request(msg, context_id)
+        elif msg.is_valid_request:
+            self.dimse.cancel_req = {}
+            service.serve(self, context, msg)
+
+    def is_cancelled(self, message_id: int) -> bool:
+        """Take what the peer has said meanwhile; return whether it has cancelled a request.
+
+        :raises LostError: the peer has gone.
+        """
+        while self.upper.wire.error is None and self.upper.wire.ready:
+            self.upper.pump(time.monotonic() + self.limits.grace)
+        if self.upper.wire.error is not None:
+            raise self.upper.wire.error
+        if not self.upper.to_user_queue.empty():
+            raise LostError("the peer ended the association", code="aborted")
+        return message_id in self.dimse.cancel_req
 
     def store_with(self, service: StoreService) -> None:
         """Give C-STORE requests of the peer to a service, as they stream in."""

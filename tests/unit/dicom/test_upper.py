@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from io import BytesIO
 
 import pynetdicom
 from archive import Archive
 from network import CT, EXPLICIT_LE, MemoryReceiver, requestor, sample, serving
 from pydicom import dcmread
-from pynetdicom import AE, evt
+from pydicom.dataset import Dataset
+from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_FIND
+from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
@@ -75,20 +79,33 @@ def test_silence_keeps_values_out_of_the_log(caplog):
     assert [record for record in caplog.records if record.name.startswith("pynetdicom")] == []
 
 
-def test_services_of_pynetdicom_can_stand_beside_storage():
-    """As Storage Commitment will: a context and a handler are all that it takes."""
+class Worklist:
+    """A service that answers any query five times."""
 
-    def find(event):
-        assert event.assoc.is_established
-        for number in range(5):
-            answer = event.identifier
-            answer.PatientID = str(number)
-            yield 0xFF00, answer
+    def contexts(self, proposed):
+        return [build_context(uid) for uid in self.classes() if uid in proposed]
 
-    settings = {
-        "contexts": (build_context(ModalityWorklistInformationFind),),
-        "handlers": ((evt.EVT_C_FIND, find),),
-    }
+    def classes(self):
+        return [ModalityWorklistInformationFind]
+
+    def serve(self, assoc, context, request):
+        for number in range(6):
+            answer = C_FIND()
+            answer.MessageIDBeingRespondedTo = request.MessageID
+            answer.AffectedSOPClassUID = request.AffectedSOPClassUID
+            answer.Status = 0xFF00 if number < 5 else 0x0000
+            if number < 5:
+                found = Dataset()
+                found.PatientID = str(number)
+                answer.Identifier = BytesIO(
+                    encode(found, is_implicit_vr=True, is_little_endian=True)
+                )
+            assoc.dimse.send_msg(answer, context.context_id)
+
+
+def test_further_services_can_stand_beside_storage():
+    """As Query/Retrieve does: what it accepts and what it answers are all that it takes."""
+    settings = {"services": lambda peer: [Worklist()] if peer.calling_aet == "MODALITY" else []}
     with serving(MemoryReceiver(), **settings) as server:
         ae = AE("MODALITY")
         ae.add_requested_context(ModalityWorklistInformationFind)
