@@ -5,15 +5,22 @@ Neither our own sender nor a library that would parse the object first.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from network import associate_rq, connect, fragment, item, pdu, receive_pdu
+import numpy as np
+import pydicom
+from network import associate_rq, connect, fragment, item, pdu, receive_pdu, sample
+
+from node.dicom import reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+UID = "1.2.826.0.1.3680043.10.1234.99.{}"
 ROOM = 16384 - 64  # bytes of a fragment; every peer takes as much
 
 
@@ -33,6 +40,35 @@ class Sent:
     sop_instance_uid: str
     transfer_syntax_uid: str
     dataset: bytes
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """SOP class and transfer syntax."""
+        return self.sop_class_uid, self.transfer_syntax_uid
+
+
+def images(count: int, *, seed: int = 0, **attributes: Any) -> list[Sent]:
+    """Return CT images that differ in their UIDs and in a few pixels.
+
+    :param seed: others for another seed, the same for the same.
+    """
+    made = []
+    ds = pydicom.dcmread(sample())
+    pixels = ds.pixel_array.copy()
+    rng = np.random.default_rng(seed)
+    for keyword, value in attributes.items():
+        setattr(ds, keyword, value)
+    for number in range(count):
+        changed = pixels.copy()
+        changed.flat[rng.integers(0, pixels.size, 9)] += 1
+        ds.SOPInstanceUID = UID.format(f"{seed}.{number}")
+        ds.PixelData = changed.tobytes()
+        written = io.BytesIO()
+        ds.save_as(written, enforce_file_format=True)
+        syntax = str(ds.file_meta.TransferSyntaxUID)
+        dataset = reader.read(written.getvalue()).dataset
+        made.append(Sent(ds.SOPClassUID, ds.SOPInstanceUID, syntax, dataset))
+    return made
 
 
 @dataclass(frozen=True)
@@ -66,19 +102,20 @@ class Modality:
             item(0x20, bytes([n, 0, 0, 0]) + item(0x30, cls.encode()) + item(0x40, syntax.encode()))
             for (cls, syntax), n in self._contexts.items()
         )
-        try:
-            self._socket = connect(port)
-            self._socket.settimeout(60)
-            self._socket.sendall(
-                associate_rq(called=called.encode(), calling=aet.encode(), contexts=proposed)
-            )
-            kind, body = receive_pdu(self._socket)
-        except OSError as error:
-            raise LostError(str(error)) from None
-        if kind == 0x03:
-            raise RejectedError(tuple(body[1:4]))
-        if kind != 0x02:
-            raise LostError(f"PDU type {kind}")
+        request = associate_rq(called=called.encode(), calling=aet.encode(), contexts=proposed)
+        with contextlib.ExitStack() as stack:
+            try:
+                self._socket = stack.enter_context(connect(port))
+                self._socket.settimeout(60)
+                self._socket.sendall(request)
+                kind, body = receive_pdu(self._socket)
+            except OSError as error:
+                raise LostError(str(error)) from None
+            if kind == 0x03:
+                raise RejectedError(tuple(body[1:4]))
+            if kind != 0x02:
+                raise LostError(f"PDU type {kind}")
+            stack.pop_all()
         self._accepted = _accepted(body)
 
     def __enter__(self) -> Self:
@@ -91,9 +128,10 @@ class Modality:
         """Whether the node takes such objects at all."""
         return self._contexts[sop_class_uid, transfer_syntax_uid] in self._accepted
 
-    def store(self, sent: Sent) -> Answered:
+    def store(self, sent: Sent, *, midway: Callable[[], object] = lambda: None) -> Answered:
         """Send one object and wait for the answer.
 
+        :param midway: called when about half of it is sent.
         :raises LostError: there was none.
         """
         number = self._contexts[sent.sop_class_uid, sent.transfer_syntax_uid]
@@ -106,6 +144,8 @@ class Modality:
         try:
             self._socket.sendall(pdu(0x04, fragment(number, command, command=True, last=True)))
             for at in range(0, max(len(data), 1), ROOM):
+                if at <= len(data) // 2 < at + ROOM:
+                    midway()
                 last = at + ROOM >= len(data)
                 part = fragment(number, data[at : at + ROOM], command=False, last=last)
                 self._socket.sendall(pdu(0x04, part))
@@ -120,12 +160,15 @@ class Modality:
 
     def close(self) -> None:
         """Release the association, or what is left of it."""
-        with self._socket as sock:
-            try:
-                sock.sendall(pdu(0x05, bytes(4)))
-                receive_pdu(sock)
-            except OSError:
-                pass
+        with self._socket as sock, contextlib.suppress(OSError):
+            sock.sendall(pdu(0x05, bytes(4)))
+            receive_pdu(sock)
+
+
+def store(port: int, *objects: Sent, **association: str) -> list[Answered]:
+    """Send objects on one association; return what was answered to each."""
+    with Modality(port, [sent.pair for sent in objects], **association) as modality:
+        return [modality.store(sent) for sent in objects]
 
 
 def _uid(text: str) -> bytes:

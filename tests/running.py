@@ -37,12 +37,14 @@ def free_ports(count: int) -> list[int]:
         return [sock.getsockname()[1] for sock in sockets]
 
 
-def wait_for(what: Callable[[], object], *, seconds: float = PATIENCE, why: str = "") -> None:
-    """Wait until ``what`` returns something true."""
+def wait_for(
+    what: Callable[[], object], *, seconds: float = PATIENCE, every: float = 0.05, why: str = ""
+) -> None:
+    """Wait until ``what`` returns something true; ask it so often."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain: {why or what}"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def listening(port: int) -> bool:
@@ -102,6 +104,7 @@ class RunningNode:
             for old in (self.config / "routes.d").glob("*.toml"):
                 old.unlink()
             self.write_routes(routes)
+        self.settings = load(self.config)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -152,6 +155,17 @@ class RunningNode:
         self._process.kill()
         self._process.wait()
 
+    def reload(self) -> None:
+        """Have the configuration read again, and wait until every stage has done so."""
+        outcomes = ("config_adopted", "config_refused")
+        before = len([event for event in self.events() if event["event"] in outcomes])
+        stages = len(self.children())
+        os.kill(self.pid, signal.SIGHUP)
+        wait_for(
+            lambda: len([e for e in self.events() if e["event"] in outcomes]) == before + stages,
+            why="every stage to read the configuration again",
+        )
+
     def children(self, stage: str = "") -> list[int]:
         """Return the process ids of the node's stages, or of one."""
         assert self._process
@@ -173,15 +187,23 @@ class RunningNode:
 
     def entries(self) -> list[SpoolEntry]:
         """Return every entry of the spool."""
-        rows = wiring.ledger(load(self.config))
+        rows = wiring.ledger(self.settings)
         try:
             return rows.query(limit=100_000)
         finally:
             rows.close()
 
+    def entry(self, sop_instance_uid: str) -> SpoolEntry:
+        """Return the newest entry of one SOP Instance UID."""
+        rows = wiring.ledger(self.settings)
+        try:
+            return rows.find(sop_instance_uid)[0]
+        finally:
+            rows.close()
+
     def deliveries(self, entry: int) -> dict[str, Delivery]:
         """Return the deliveries of an entry by destination."""
-        rows = wiring.ledger(load(self.config))
+        rows = wiring.ledger(self.settings)
         try:
             return {delivery.destination: delivery for delivery in rows.get(entry)[1]}
         finally:
@@ -189,7 +211,7 @@ class RunningNode:
 
     def received(self, entry: SpoolEntry) -> bytes:
         """Return the Part 10 file that the spool keeps of what was received."""
-        return wiring.blobs(load(self.config)).read(entry.instance.blob)
+        return wiring.blobs(self.settings).read(entry.instance.blob)
 
     def nodectl(self, *arguments: object, expect: int | None = 0) -> Ended:
         """Run a verb, in this process, with the node's configuration."""

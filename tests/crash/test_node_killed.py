@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import threading
@@ -11,12 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import pydicom
 import pytest
 from archive import Archive
-from modality import LostError, Modality, RejectedError, Sent
-from network import sample
+from modality import LostError, Modality, RejectedError, Sent, images
 from running import RunningNode, listening, wait_for
 
 from node import wiring
@@ -24,27 +20,7 @@ from node.config.load import load
 from node.dicom import reader
 from node.types import EntryState, VerdictKind
 
-UID = "1.2.826.0.1.3680043.10.1234.99.{}"
 STAGES = ("receive", "process", "forward", "verify", "reap")
-
-
-def images(count: int) -> list[Sent]:
-    """Return CT images that differ in their UIDs and in a few pixels."""
-    made = []
-    ds = pydicom.dcmread(sample())
-    pixels = ds.pixel_array.copy()
-    rng = np.random.default_rng(count)
-    for number in range(count):
-        changed = pixels.copy()
-        changed.flat[rng.integers(0, pixels.size, 9)] += 1
-        ds.SOPInstanceUID = UID.format(number)
-        ds.PixelData = changed.tobytes()
-        written = io.BytesIO()
-        ds.save_as(written, enforce_file_format=True)
-        obj = reader.read(written.getvalue())
-        syntax = str(ds.file_meta.TransferSyntaxUID)
-        made.append(Sent(ds.SOPClassUID, ds.SOPInstanceUID, syntax, obj.dataset))
-    return made
 
 
 @dataclass
