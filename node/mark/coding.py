@@ -49,27 +49,26 @@ MODES = (
 def spell(mode: int, bits: Sequence[int], flags: Sequence[int], before: Sequence[int]) -> list[int]:
     """Return the symbols for a layer: ``bits``, then the flags that fall due.
 
+    A flag is due once its sample stands before the last carrier used. A word
+    that wants more bits than are known to be due gets zeros.
+
     :param flags: the flag bit of every ambiguous sample, in order.
-    :param before: for each carrier, how many ambiguous samples stand before
-        it. Flags are due for those before the last carrier used.
-    :returns: one symbol for each carrier used; fewer bits' worth than asked
-        for never: an empty list stands for "does not fit" unless nothing is
-        to be carried.
+    :param before: for each carrier, how many ambiguous samples stand before it.
+    :returns: one symbol for each carrier used; none at all if there are too few carriers.
     """
     words = dict(MODES[mode].words)
-    stream = [*bits, *flags]
-    due = len(bits)
     symbols: list[int] = []
-    used = 0
-    while used < due:
+    used, seen = 0, 0
+    while used < len(bits) + seen:
+        known = [*bits[used:], *flags[max(0, used - len(bits)) : seen]]
         word: Word = ()
         while word not in words:
-            word += (stream[used] if used < len(stream) else 0,)
-            used += 1
+            word += (known[len(word)] if len(word) < len(known) else 0,)
+        used += min(len(word), len(known))
         symbols += words[word]
         if len(symbols) > len(before):
             return []
-        due = len(bits) + before[len(symbols) - 1]
+        seen = before[len(symbols) - 1]
     return symbols
 
 
@@ -81,18 +80,36 @@ def read(
     :param symbols: the symbols of every carrier of the layer, in order.
     :param need: how many bits the layer carries, its flags not counted.
     :returns: the bits, flags included, and the number of carriers used; that
-        number is -1 if the carriers end too early.
+        number is 0 if the carriers end too early or a filling bit is not zero.
     """
     words = {symbols: bits for bits, symbols in MODES[mode].words}
     bits: list[int] = []
-    used, due = 0, need
-    while len(bits) < due:
+    used, seen = 0, 0
+    while len(bits) < need + seen:
         word: Word = ()
         while word not in words:
             if used == len(symbols):
-                return bits, -1
+                return bits, 0
             word += (symbols[used],)
             used += 1
-        bits += words[word]
-        due = need + before[used - 1]
+        real = min(len(words[word]), need + seen - len(bits))
+        if any(words[word][real:]):
+            return bits, 0
+        bits += words[word][:real]
+        seen = before[used - 1]
     return bits, used
+
+
+def lead(mode: int, symbols: Sequence[int], need: int) -> list[int]:
+    """Return the first bits that the symbols stand for, at most ``need``."""
+    words = {symbols: bits for bits, symbols in MODES[mode].words}
+    bits: list[int] = []
+    word: Word = ()
+    for symbol in symbols:
+        word += (symbol,)
+        if word in words:
+            bits += words[word]
+            word = ()
+        if len(bits) >= need:
+            break
+    return bits[:need]

@@ -21,7 +21,7 @@ from node.mark.tiles import Field, grids
 from node.types import Extraction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 MOST = 8
 """The largest change that the format can make."""
+
+
+SPARE = 12
+"""Bytes that a capacity holds back, beside a part of it: payloads differ in what they need."""
 
 
 class Kernel(Protocol):
@@ -45,14 +49,20 @@ class Kernel(Protocol):
         """Return for each tile the header that should carry a shard at least harm, or -1."""
         ...
 
-    def hide(
-        self, field: Field, data: Mapping[int, bytes], headers: Sequence[int], amplitude: int
-    ) -> tuple[NDArray[np.int32], set[int]]:
-        """Return the marked samples, and the tiles in which their data does not fit."""
+    def rank(
+        self, field: Field, tiles: Iterable[int], size: int, amplitude: int
+    ) -> dict[int, list[int]]:
+        """Return for some tiles the headers worth trying, the best first."""
         ...
 
-    def reveal(self, field: Field) -> tuple[NDArray[np.int32], dict[int, bytes]]:
-        """Return the samples before, and what each tile seems to carry; proves nothing."""
+    def hide(
+        self, field: Field, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]
+    ) -> set[int]:
+        """Write tiles, by header and data, into ``marked``; return those that are too full."""
+        ...
+
+    def reveal(self, field: Field) -> tuple[NDArray[np.int32], dict[int, tuple[int, bytes]]]:
+        """Return the samples before, and header and data of each tile; proves nothing."""
         ...
 
 
@@ -100,7 +110,7 @@ class TiledEmbedder:
             test = (hashlib.sha256(size.to_bytes(4, "big")).digest() * (size // 32 + 1))[:size]
             if self._mark(carrier, test, bytes(32)) is not None:
                 # Another payload may need a little more.
-                return max(0, size - size // 16 - 1)
+                return max(0, size - size // 16 - SPARE)
             size -= size // 8 + 1
         return 0
 
@@ -168,8 +178,8 @@ class TiledEmbedder:
         repeated until the voids stay, and ends, since they only become more.
         """
         framer = Framer(field.grid, plan.size, key)
-        headers = self._kernel.choose(field, plan.size, plan.amplitude)
-        voids = {index for index, header in enumerate(headers) if header < 0}
+        headers = dict(enumerate(self._kernel.choose(field, plan.size, plan.amplitude)))
+        voids = {index for index, header in headers.items() if header < 0}
         while True:
             k = needed(framer.count, len(voids), len(payload), framer.size)
             live = framer.live(voids)
@@ -177,25 +187,47 @@ class TiledEmbedder:
                 return None
             order = tuple(sorted(voids))
             frame = Frame(k, order, framer.void_proof(field.samples, order), payload)
-            data = {
-                index: framer.tag(index, shard, field.grid.tiles[index].of(field.samples)) + shard
-                for index, shard in framer.shards(frame).items()
-            }
-            marked, failed = self._kernel.hide(field, data, headers, plan.amplitude)
+            shards = framer.shards(frame)
+            marked = field.samples.copy()
+            failed = self._write(field, framer, shards, headers, marked)
+            ranked = self._kernel.rank(field, failed, plan.size, plan.amplitude) if failed else {}
+            for turn in range(1, max(map(len, ranked.values()), default=0)):
+                again = {i: ranked[i][turn] for i in failed if turn < len(ranked[i])}
+                failed -= again.keys()
+                failed |= self._write(field, framer, shards, again, marked)
             if not failed:
                 return marked
             voids |= failed
+
+    def _write(
+        self,
+        field: Field,
+        framer: Framer,
+        shards: Mapping[int, bytes],
+        headers: Mapping[int, int],
+        marked: NDArray[np.int32],
+    ) -> set[int]:
+        """Write those tiles into ``marked`` that have a shard and a header.
+
+        Return those that are too full.
+        """
+        data = {}
+        for index in headers.keys() & shards.keys():
+            header, shard = headers[index], shards[index]
+            original = field.grid.tiles[index].of(field.samples)
+            data[index] = header, framer.tag(index, header, shard, original) + shard
+        return self._kernel.hide(field, data, marked) if data else set()
 
     def _find(self, field: Field, key: bytes) -> _Found | None:
         """Return the tiles that prove themselves; of several lengths, the commonest."""
         samples, revealed = self._kernel.reveal(field)
         found: dict[int, _Found] = {}
-        for index, data in revealed.items():
+        for index, (header, data) in revealed.items():
             tag, shard = data[:TAG_BYTES], data[TAG_BYTES:]
             size = len(shard)
             framer = found[size].framer if size in found else Framer(field.grid, size, key)
             original = field.grid.tiles[index].of(samples)
-            if hmac.compare_digest(tag, framer.tag(index, shard, original)):
+            if hmac.compare_digest(tag, framer.tag(index, header, shard, original)):
                 found.setdefault(size, _Found(framer, {}, samples)).shards[index] = shard
         return max(found.values(), key=lambda found: len(found.shards), default=None)
 

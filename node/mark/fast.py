@@ -42,10 +42,18 @@ from node.mark.compiled import (
 )
 from node.mark.fastsearch import blank, cheapest, count, rank, total
 from node.mark.reversible import GRIDS
-from node.mark.settings import HEADER_BITS, LEAD_BITS, SIZE_BITS, TAG_BYTES, size_bits
+from node.mark.search import TRIES
+from node.mark.settings import (
+    HEADER_BITS,
+    LEAD_BITS,
+    LENGTH_BITS,
+    SIZE_BITS,
+    TAG_BYTES,
+    size_bits,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -73,29 +81,39 @@ class NumbaKernel:
         headers: list[int] = _choose(lay_out(field), need, amplitude).tolist()
         return headers
 
-    def hide(
-        self, field: Field, data: Mapping[int, bytes], headers: Sequence[int], amplitude: int
-    ) -> tuple[NDArray[np.int32], set[int]]:
-        """Return the marked samples, and the tiles in which their data does not fit."""
-        which = np.array(list(data), dtype=np.int64)
-        size = len(next(iter(data.values())))
-        payload = np.frombuffer(b"".join(data.values()), dtype=np.uint8).reshape(-1, size)
-        lead = np.array([0] * HEADER_BITS + size_bits(size - TAG_BYTES), dtype=np.uint8)
-        messages = np.concatenate(
-            [np.broadcast_to(lead, (len(which), len(lead))), np.unpackbits(payload, axis=1)], axis=1
-        )
-        marked = field.samples.copy()
-        plan = np.stack([which, np.array(headers)[which]], axis=1)
-        full = _hide(lay_out(field), plan, messages, amplitude, marked)
-        return marked, set(which[full].tolist())
+    def rank(
+        self, field: Field, tiles: Iterable[int], size: int, amplitude: int
+    ) -> dict[int, list[int]]:
+        """Return for some tiles the headers worth trying, the best first."""
+        need = HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
+        which = np.array(sorted(tiles), dtype=np.int64)
+        headers = _rank(lay_out(field), which, need, amplitude)
+        return {
+            index: [header for header in row if header >= 0]
+            for index, row in zip(which.tolist(), headers.tolist(), strict=True)
+        }
 
-    def reveal(self, field: Field) -> tuple[NDArray[np.int32], dict[int, bytes]]:
-        """Return the samples before, and what each tile seems to carry; proves nothing."""
+    def hide(
+        self, field: Field, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]
+    ) -> set[int]:
+        """Write tiles, by header and data, into ``marked``; return those that are too full."""
+        which = np.array(list(data), dtype=np.int64)
+        headers = np.array([header for header, _ in data.values()], dtype=np.int64)
+        messages = [np.frombuffer(message, dtype=np.uint8) for _, message in data.values()]
+        lead = [0] * HEADER_BITS + size_bits(len(messages[0]) - TAG_BYTES)
+        bits = np.empty((len(which), len(lead) + 8 * len(messages[0])), dtype=np.uint8)
+        bits[:, : len(lead)] = lead
+        bits[:, len(lead) :] = np.unpackbits(np.stack(messages), axis=1)
+        full = _hide(lay_out(field), which, headers, bits, marked)
+        return set(which[full].tolist())
+
+    def reveal(self, field: Field) -> tuple[NDArray[np.int32], dict[int, tuple[int, bytes]]]:
+        """Return the samples before, and header and data of each tile; proves nothing."""
         samples = field.samples.copy()
-        stream, starts = _reveal(lay_out(field), samples)
+        stream, starts, headers = _reveal(lay_out(field), samples)
         packed, cuts = stream.tobytes(), starts.tolist()
         return samples, {
-            index: packed[start:end]
+            index: (int(headers[index]), packed[start:end])
             for index, (start, end) in enumerate(pairwise(cuts))
             if end > start
         }
@@ -131,52 +149,55 @@ def _choose(arrays: Arrays, need: int, amplitude: int) -> Array:
 
 
 @kept
-def _hide(arrays: Arrays, plan: Array, messages: Array, amplitude: int, marked: Array) -> Array:
+def _rank(arrays: Arrays, which: Array, need: int, amplitude: int) -> Array:
+    ground = Ground(*arrays)
+    desk, census = furnish(ground), blank()
+    headers = np.full((len(which), TRIES + TRIES // 2), -1)
+    for row in range(len(which)):
+        tile = tile_at(ground, which[row])
+        if load(ground, desk, tile):
+            count(desk, tile, census)
+            headers[row] = rank(census, need, amplitude)
+    return headers
+
+
+@kept
+def _hide(arrays: Arrays, which: Array, headers: Array, messages: Array, marked: Array) -> Array:
     """Write the marked tiles into ``marked``; return which messages found no room.
 
-    :param plan: rows of tile and header to try first.
     :param messages: their bits, with room for those that the header replaces in front.
     """
     ground = Ground(*arrays)
-    desk, census = furnish(ground), blank()
-    full = np.zeros(len(plan), np.bool_)
-    for row in range(len(plan)):
-        tile, header = tile_at(ground, plan[row, 0]), plan[row, 1]
-        bits = messages[row]
+    desk = furnish(ground)
+    full = np.ones(len(which), np.bool_)
+    for row in range(len(which)):
+        tile, header, bits = tile_at(ground, which[row]), headers[row], messages[row]
         if not load(ground, desk, tile):
-            full[row] = True
             continue
         for k in range(HEADER_BITS):
             i, j = divmod(desk.spots[k], tile.columns)
             bits[k] = ground.samples[tile.top + i, tile.left + j] & 1
-        if not _write(ground, desk, tile, header, bits):
-            load(ground, desk, tile)
-            count(desk, tile, census)
-            header = -1
-            for other in rank(census, len(bits), amplitude):
-                if other >= 0:
-                    load(ground, desk, tile)
-                    if _write(ground, desk, tile, other, bits):
-                        header = other
-                        break
-        if header < 0:
-            full[row] = True
-            continue
-        for k in range(HEADER_BITS):
-            plane, at = seat(tile, desk.spots[k])
-            desk.planes[plane, at] |= header >> (HEADER_BITS - 1 - k) & 1
-        store(tile, desk, marked)
+        if _write(ground, desk, tile, header, bits):
+            for k in range(HEADER_BITS):
+                plane, at = seat(tile, desk.spots[k])
+                desk.planes[plane, at] |= header >> (HEADER_BITS - 1 - k) & 1
+            store(tile, desk, marked)
+            full[row] = False
     return full
 
 
 @kept
-def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array]:
-    """Restore each tile in ``restored``; return all data and where each tile's begins and ends."""
+def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array, Array]:
+    """Restore the tiles in ``restored``.
+
+    Return all data, where each tile's begins and ends, and the headers.
+    """
     ground = Ground(*arrays)
     desk = furnish(ground)
     bits = np.empty(3 * desk.usable.size, np.uint8)
     stream = np.empty(ground.samples.size // 2, np.uint8)
     starts = np.zeros(len(ground.tiles) + 1, np.int64)
+    headers = np.zeros(len(ground.tiles), np.int64)
     for index in range(len(ground.tiles)):
         start = starts[index]
         starts[index + 1] = start
@@ -187,6 +208,7 @@ def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array]:
         for k in range(HEADER_BITS):
             i, j = divmod(desk.spots[k], tile.columns)
             header = header << 1 | ground.samples[tile.top + i, tile.left + j] & 1
+        headers[index] = header
         need = _undo(ground, desk, tile, header, bits)
         if need == 0:
             continue
@@ -194,12 +216,14 @@ def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array]:
             plane, at = seat(tile, desk.spots[k])
             desk.planes[plane, at] |= bits[k]
         store(tile, desk, restored)
-        lead = LEAD_BITS if _number(bits, HEADER_BITS, SIZE_BITS) == ESCAPE else LEAD_BITS - 16
+        lead = HEADER_BITS + SIZE_BITS
+        if _number(bits, HEADER_BITS, SIZE_BITS) == ESCAPE:
+            lead = LEAD_BITS
         length = (need - lead) // 8
         for byte in range(length):
             stream[start + byte] = _number(bits, lead + 8 * byte, 8)
         starts[index + 1] = start + length
-    return stream, starts
+    return stream, starts, headers
 
 
 @compiled
@@ -293,7 +317,7 @@ def _spell(desk: Desk, part: Part, header: int, number: int, bits: Array) -> boo
     errors = desk.sharp if header & 1 else desk.plain
     values = desk.planes[part.plane, part.start : part.start + part.length]
     flags = _flags(desk, number, step)
-    used, seen, word, given, length = 0, 0, 0, 0, 0
+    used, seen, due, word, given, length = 0, 0, len(bits), 0, 0, 0
     for at in range(number):
         k = desk.order[at]
         size, room = desk.excess[k], desk.room[k]
@@ -305,18 +329,18 @@ def _spell(desk: Desk, part: Part, header: int, number: int, bits: Array) -> boo
                 word = 0
                 while word >= 0:
                     bit = 0
-                    if used < len(bits):
-                        bit = bits[used]
-                    elif used - len(bits) < len(flags):
-                        bit = flags[used - len(bits)]
-                    used += 1
+                    if used < due:
+                        bit = bits[used] if used < len(bits) else flags[used - len(bits)]
+                        used += 1
                     word = BIT_TREE[code, word, bit]
                 length, given = SYMBOLS[code, -1 - word, 0], 0
             given += 1
             move = size + SYMBOLS[code, -1 - word, given]
         values[k] += move if errors[k] >= 0 else -move
-        if size < step and given == length and used >= len(bits) + seen:
-            return True
+        if size < step and given == length:
+            due = len(bits) + seen
+            if used == due:
+                return True
     return False
 
 
@@ -329,10 +353,13 @@ def _undo(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> i
     for grid in range(LAST, -1, -1):
         part = part_of(tile, grid)
         number = _layer(ground, desk, tile, part, header)
-        stop = _read(desk, header, number, _quota(need, grid) if need else 0, bits[start:])
+        if need == 0:
+            need = _lead(desk, header, number, bits)
+            if need == 0:
+                return 0
+        stop = _read(desk, header, number, _quota(need, grid), bits[start:])
         if stop == 0:
             return 0
-        need = need or _length(bits)
         start += _quota(need, grid)
         flag = start
         values = desk.planes[part.plane, part.start : part.start + part.length]
@@ -351,13 +378,31 @@ def _undo(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> i
 
 
 @compiled
-def _read(desk: Desk, header: int, number: int, quota: int, bits: Array) -> int:
-    """Read a layer's bits and flags; return how many samples it visits, or 0: too few.
-
-    :param quota: the layer's bits without flags, or 0 if they tell it themselves.
-    """
+def _lead(desk: Desk, header: int, number: int, bits: Array) -> int:
+    """Read the first bits of the message; return its length in bits, or 0 if it has none."""
     step, code = STEPS[header >> 1 & 7], CODES[header >> 1 & 7]
-    used, seen, node = 0, 0, 0
+    used, node = 0, 0
+    for k in desk.order[:number]:
+        size = desk.excess[k]
+        if size >= 2 * step:
+            continue
+        node = SYMBOL_TREE[code, node, size & 1]
+        if node >= 0:
+            continue
+        for place in range(BITS[code, -1 - node, 0]):
+            bits[used] = BITS[code, -1 - node, place + 1]
+            used += 1
+        node = 0
+        if used >= LEAD_BITS:
+            return _length(bits)
+    return 0
+
+
+@compiled
+def _read(desk: Desk, header: int, number: int, quota: int, bits: Array) -> int:
+    """Read a layer's bits and flags; return how many samples it visits, or 0: too few."""
+    step, code = STEPS[header >> 1 & 7], CODES[header >> 1 & 7]
+    used, seen, due, node = 0, 0, quota, 0
     for at in range(number):
         k = desk.order[at]
         size = desk.excess[k]
@@ -368,14 +413,18 @@ def _read(desk: Desk, header: int, number: int, quota: int, bits: Array) -> int:
         if node >= 0:
             continue
         for place in range(BITS[code, -1 - node, 0]):
-            if used == len(bits):
+            bit = BITS[code, -1 - node, place + 1]
+            if used == due:
+                if bit:
+                    return 0
+            elif used < len(bits):
+                bits[used] = bit
+                used += 1
+            else:
                 return 0
-            bits[used] = BITS[code, -1 - node, place + 1]
-            used += 1
         node = 0
-        if quota == 0 and used >= LEAD_BITS:
-            quota = _quota(_length(bits), LAST)
-        if quota and used >= quota + seen:
+        due = quota + seen
+        if used == due:
             return at + 1
     return 0
 
@@ -390,8 +439,12 @@ def _number(bits: Array, start: int, width: int) -> int:
 
 @compiled
 def _length(bits: Array) -> int:
-    """Return the length of the message that begins with ``bits``, in bits."""
+    """Return the length of the message that begins with ``bits``, in bits; 0 if it is wrong."""
     code = _number(bits, HEADER_BITS, SIZE_BITS)
     if code < ESCAPE:
         return HEADER_BITS + SIZE_BITS + 8 * (TAG_BYTES + int(LENGTHS[code]))
-    return LEAD_BITS + 8 * (TAG_BYTES + _number(bits, HEADER_BITS + SIZE_BITS, LEAD_BITS - 17))
+    length = _number(bits, HEADER_BITS + SIZE_BITS, LENGTH_BITS)
+    for known in LENGTHS:
+        if length == known:
+            return 0
+    return LEAD_BITS + 8 * (TAG_BYTES + length)

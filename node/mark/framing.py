@@ -37,6 +37,7 @@ _HEAD = struct.Struct(">BBI")  # version, k - 1, then flag and length in one
 _VOIDS = 1 << 31
 _GEOMETRY = struct.Struct(">IIIII")  # rows, columns, frame rows, tiles, shard length
 _INDEX = struct.Struct(">I")
+_PLACE = struct.Struct(">IH")  # tile, header
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,9 @@ class Framer:
         order = [(middle + place) % self.count for place in range(self.count)]
         self._pools = [order[group :: groups(self.count)] for group in range(groups(self.count))]
 
-    def tag(self, index: int, shard: bytes, original: NDArray[np.int32]) -> bytes:
-        """Return the tag of one tile: of its place, its shard and its original samples."""
-        return self._mac(b"tile", _INDEX.pack(index), shard, serialise(original))
+    def tag(self, index: int, header: int, shard: bytes, original: NDArray[np.int32]) -> bytes:
+        """Return the tag of one tile: of its place, header, shard and original samples."""
+        return self._mac(b"tile", _PLACE.pack(index, header), shard, serialise(original))
 
     def void_proof(self, samples: NDArray[np.int32], voids: Sequence[int]) -> bytes:
         """Return what proves the tiles that carry nothing; empty if there are none."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from node.mark.coding import read, spell
+from node.mark.coding import lead, read, spell
 from node.mark.search import choose, most
 from node.mark.settings import (
     FLOORS,
@@ -35,7 +35,7 @@ from node.mark.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -77,45 +77,48 @@ class NumpyKernel:
     def choose(self, field: Field, size: int, amplitude: int) -> list[int]:
         """Return for each tile the header that should carry a shard at least harm, or -1.
 
-        An estimate: neither this nor ``rooms`` is part of the format.
+        An estimate: neither this nor ``rooms`` nor ``rank`` is part of the format.
         """
+        tiles = range(len(field.grid.tiles))
+        ranked = self.rank(field, tiles, size, amplitude)
+        return [ranked[index][0] if ranked[index] else -1 for index in tiles]
+
+    def rank(
+        self, field: Field, tiles: Iterable[int], size: int, amplitude: int
+    ) -> dict[int, list[int]]:
+        """Return for some tiles the headers worth trying, the best first."""
         need = HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
-        ranked = (
-            _ranked(field.patch(index), need, amplitude) for index in range(len(field.grid.tiles))
-        )
-        return [headers[0] if headers else -1 for headers in ranked]
+        return {index: _ranked(field.patch(index), need, amplitude) for index in tiles}
 
     def hide(
-        self, field: Field, data: Mapping[int, bytes], headers: Sequence[int], amplitude: int
-    ) -> tuple[Samples, set[int]]:
-        """Return the marked samples, and the tiles in which their data does not fit.
+        self, field: Field, data: Mapping[int, tuple[int, bytes]], marked: Samples
+    ) -> set[int]:
+        """Write tiles into ``marked``; return those in which their data does not fit.
 
-        :param data: tag and shard of the tiles that carry.
-        :param headers: for every tile, which header to try first.
-        :param amplitude: the most that a sample may change.
+        :param data: for each tile its header and its data: tag and shard.
         """
-        marked = field.samples.copy()
         full = set()
-        for index, message in data.items():
-            hidden = _hide(field.patch(index), message, headers[index], amplitude)
+        for index, (header, message) in data.items():
+            hidden = _hide(field.patch(index), header, message)
             if hidden is None:
                 full.add(index)
             else:
                 field.grid.tiles[index].of(marked)[...] = hidden
-        return marked, full
+        return full
 
-    def reveal(self, field: Field) -> tuple[Samples, dict[int, bytes]]:
-        """Return the samples before, and what each tile says that it carries.
+    def reveal(self, field: Field) -> tuple[Samples, dict[int, tuple[int, bytes]]]:
+        """Return the samples before, and the header and data of each tile that seems to have any.
 
-        The data proves nothing yet: what is read from an unmarked tile is
-        noise, and so are the samples restored with it.
+        This proves nothing yet: what is read from an unmarked tile is noise,
+        and so are the samples restored with it.
         """
         samples = field.samples.copy()
         data = {}
         for index, tile in enumerate(field.grid.tiles):
             found = _reveal(field.patch(index))
             if found is not None:
-                data[index], tile.of(samples)[...] = found
+                header, message, tile.of(samples)[...] = found
+                data[index] = header, message
         return samples, data
 
 
@@ -131,7 +134,7 @@ def _ranked(patch: Patch, need: int, amplitude: int) -> list[int]:
     return choose(_tables(patch, spots), need, amplitude) if spots is not None else []
 
 
-def _hide(patch: Patch, data: bytes, header: int, amplitude: int) -> Samples | None:
+def _hide(patch: Patch, header: int, data: bytes) -> Samples | None:
     spots = _spots(patch)
     if spots is None:
         return None
@@ -140,16 +143,6 @@ def _hide(patch: Patch, data: bytes, header: int, amplitude: int) -> Samples | N
         *size_bits(len(data) - TAG_BYTES),
         *np.unpackbits(np.frombuffer(data, dtype=np.uint8)).tolist(),
     ]
-    marked = _attempt(patch, spots, header, bits)
-    if marked is None:
-        for other in _ranked(patch, len(bits), amplitude):
-            marked = _attempt(patch, spots, other, bits)
-            if marked is not None:
-                break
-    return marked
-
-
-def _attempt(patch: Patch, spots: Spots, header: int, bits: list[int]) -> Samples | None:
     samples = _clear(patch, spots)
     if not _write(samples, patch, spots, Settings.parse(header), bits):
         return None
@@ -157,18 +150,18 @@ def _attempt(patch: Patch, spots: Spots, header: int, bits: list[int]) -> Sample
     return samples
 
 
-def _reveal(patch: Patch) -> tuple[bytes, Samples] | None:
+def _reveal(patch: Patch) -> tuple[int, bytes, Samples] | None:
     spots = _spots(patch)
     if spots is None:
         return None
-    settings = Settings.parse(from_bits((patch.samples[spots] & 1).tolist()))
+    header = from_bits((patch.samples[spots] & 1).tolist())
     samples = _clear(patch, spots)
-    bits = _undo(samples, patch, spots, settings)
+    bits = _undo(samples, patch, spots, Settings.parse(header))
     if not bits:
         return None
     samples[spots] |= np.array(bits[:HEADER_BITS], dtype=np.int32)
     data = bits[HEADER_BITS + read_size(bits[HEADER_BITS:])[1] :]
-    return np.packbits(np.array(data, dtype=np.uint8)).tobytes(), samples
+    return header, np.packbits(np.array(data, dtype=np.uint8)).tobytes(), samples
 
 
 def _quotas(total: int) -> list[int]:
@@ -322,11 +315,13 @@ def _undo(samples: Samples, patch: Patch, spots: Spots, settings: Settings) -> l
         unclear = outer & (layer.room < step)
         before = np.cumsum(unclear)[carriers].tolist()
         if not quotas:
-            start, _ = read(settings.mode, symbols, LEAD_BITS, [0] * len(symbols))
+            start = lead(settings.mode, symbols, LEAD_BITS)
             if len(start) < LEAD_BITS:
                 return []
-            length, lead = read_size(start[HEADER_BITS:])
-            quotas = _quotas(HEADER_BITS + lead + 8 * (TAG_BYTES + length))
+            length, width = read_size(start[HEADER_BITS:])
+            if length < 0:
+                return []
+            quotas = _quotas(HEADER_BITS + width + 8 * (TAG_BYTES + length))
         need = quotas.pop()
         found, count = read(settings.mode, symbols, need, before)
         if count < 1:

@@ -51,12 +51,13 @@ def size_bits(length: int) -> list[int]:
 
 
 def read_size(bits: Sequence[int]) -> tuple[int, int]:
-    """Return the length of a shard, and how many of the bits said so."""
+    """Return the length of a shard, and how many of the bits said so; -1 if it is said wrongly."""
     code = from_bits(bits[:SIZE_BITS])
     if code < len(SIZES):
         return SIZES[code], SIZE_BITS
     whole = SIZE_BITS + LENGTH_BITS
-    return from_bits(bits[SIZE_BITS:whole]), whole
+    length = from_bits(bits[SIZE_BITS:whole])
+    return (length if length not in SIZES else -1), whole
 
 
 def to_bits(number: int, width: int) -> list[int]:

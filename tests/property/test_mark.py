@@ -20,6 +20,7 @@ from node.mark.tiles import Field, Grid, Tile
 from node.types import Carrier
 
 KEY = bytes(range(32))
+EDITS = 8
 COMPILED = find_spec("numba") is not None
 QUICK = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -104,18 +105,15 @@ def check_tiles(carrier, cuts, amplitude, size):
     field = field_of(carrier, min(cuts, carrier.samples.shape[1]))
     rng = np.random.default_rng(size)
     marks = []
+    shards = [rng.bytes(TAG_BYTES + size) for _ in field.grid.tiles]
     for kernel in kernels():
         headers = kernel.choose(field, size, amplitude)
-        data = {
-            index: rng.bytes(TAG_BYTES + size) if not marks else marks[0][2][index]
-            for index in range(len(field.grid.tiles))
-            if headers[index] >= 0
-        }
-        if not data:
-            marks.append((field.samples, set(), {}, headers, kernel.rooms(field, amplitude)))
-            continue
-        marked, full = kernel.hide(field, data, headers, amplitude)
-        marks.append((marked, full, data, headers, kernel.rooms(field, amplitude)))
+        ranks = kernel.rank(field, range(len(headers)), size, amplitude)
+        assert headers == [ranks[i][0] if ranks[i] else -1 for i in range(len(headers))]
+        data = {i: (headers[i], shards[i]) for i in range(len(headers)) if headers[i] >= 0}
+        marked = field.samples.copy()
+        full = kernel.hide(field, data, marked) if data else set()
+        marks.append((marked, full, ranks, kernel.rooms(field, amplitude)))
         moved = marked != field.samples
         assert np.abs(marked.astype(np.int64) - field.samples).max() <= amplitude
         found = replace(field, samples=marked)
@@ -136,9 +134,29 @@ def check_tiles(carrier, cuts, amplitude, size):
                 assert read[index] == data[index]
                 tile = field.grid.tiles[index]
                 assert np.array_equal(tile.of(samples), tile.of(field.samples))
+    if data.keys() - full:
+        check_edits(replace(field, samples=marked), data.keys() - full, rng)
     for other in marks[1:]:
         assert np.array_equal(marks[0][0], other[0])
         assert marks[0][1:] == other[1:]
+
+
+def check_edits(field, tiles, rng):
+    """No two images read alike: an edit changes header, data or original of its tile."""
+    kernel = kernels()[-1]
+    for index in tiles:
+        tile = field.grid.tiles[index]
+        original, told = kernel.reveal(field)
+        for _ in range(EDITS):
+            edited = field.samples.copy()
+            spot = rng.integers(0, tile.rows), rng.integers(0, tile.columns)
+            value = int(tile.of(edited)[spot]) + int(rng.choice([-2, -1, 1, 2]))
+            tile.of(edited)[spot] = np.clip(value, -(2**31), 2**31 - 1)
+            if np.array_equal(edited, field.samples):
+                continue
+            restored, heard = kernel.reveal(replace(field, samples=edited))
+            same = np.array_equal(tile.of(restored), tile.of(original))
+            assert not (same and heard.get(index) == told[index])
 
 
 TILES = (carriers(40), st.integers(1, 3), st.integers(1, 8), st.integers(1, 60))
