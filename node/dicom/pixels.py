@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
 
 PHOTOMETRIC, PLANAR = 0x00280004, 0x00280006
+# Whose decoders give RGB, whatever the stream held: JPEG with loss, and by their
+# colour transform the streams of JPEG 2000. RLE, JPEG-LS and lossless JPEG give what they hold.
+JPEG = tuple(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 53, 55))
+TRANSFORMED = ("YBR_RCT", "YBR_ICT")
 
 _WINDOW = ("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")
 
@@ -226,7 +230,8 @@ def _native(obj: DicomObject, facts: Facts, words: Words) -> DicomObject:
     """The same object with its decoded words, in explicit VR little endian."""
     changes: dict[int, bytes | None] = dict.fromkeys(offset_tags(obj))
     if facts.samples_per_pixel > 1:
-        changes[PHOTOMETRIC] = element_bytes(PHOTOMETRIC, "CS", b"RGB", obj.encoding)
+        if obj.transfer_syntax_uid in JPEG or facts.photometric in TRANSFORMED:
+            changes[PHOTOMETRIC] = element_bytes(PHOTOMETRIC, "CS", b"RGB", obj.encoding)
         changes[PLANAR] = element_bytes(PLANAR, "US", b"\0\0", obj.encoding)
     before, after = assemble(obj, changes)
     value = words.tobytes()

@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.pixels import pixel_array
 from sealing import sample
 
 from node.dicom import reader
@@ -41,6 +42,19 @@ def test_what_was_compressed_without_loss_is_decoded(name):
 
     after, before = dcmread(BytesIO(data)), dcmread(BytesIO(sample(name)))
     assert np.array_equal(after.pixel_array, before.pixel_array)
+
+
+@pytest.mark.parametrize("photometric", ["YBR_FULL", "RGB"])
+def test_colours_keep_their_meaning_when_the_stream_holds_them_as_they_are(photometric):
+    ds = dcmread(BytesIO(sample("SC_rgb_rle.dcm")))
+    ds.PhotometricInterpretation = photometric
+    written = BytesIO()
+    ds.save_as(written)
+    with Decoder() as codec:
+        after = dcmread(BytesIO(transcode(written.getvalue(), reader.EXPLICIT_LE, codec)))
+
+    assert after.PhotometricInterpretation == photometric
+    assert np.array_equal(pixel_array(after, raw=True), pixel_array(ds, raw=True))
 
 
 def test_what_was_compressed_with_loss_stays_as_it_is():
