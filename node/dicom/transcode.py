@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from node.dicom import pixels, reader
+from node.dicom import marked, pixels, reader
 from node.dicom.compare import differences
 from node.dicom.recode import recode, turned
-from node.errors import ProofError
+from node.errors import ProofError, UnsealableError
 
 if TYPE_CHECKING:
     from node.dicom.pixels import Codec
@@ -25,7 +25,8 @@ def transcode(data: bytes, target: str, codec: Codec | None = None) -> bytes:
 
     :param codec: decodes encapsulated pixels; what was compressed with loss
         is not decoded.
-    :raises UnsealableError: its pixels cannot be decoded without loss.
+    :raises UnsealableError: its pixels cannot be decoded without loss, or a seal
+        in its header stands for them as they are encoded (code ``sealed_stream``).
     :raises UnreadableError: it cannot be parsed.
     :raises ProofError: what came out is not the same object.
     """
@@ -42,6 +43,9 @@ def transcode(data: bytes, target: str, codec: Codec | None = None) -> bytes:
     again = reader.read_dataset(dataset, reader.EXPLICIT_LE if encoding.explicit else target)
     if differences(obj, again, ignored) or _pixels(again) != _pixels(source):
         raise ProofError("the object in another transfer syntax is not the same")
+    sealed = marked.private_value(obj, marked.SEALED_RECORD) is not None
+    if sealed and pixels.field_sha256(again) != pixels.field_sha256(obj):
+        raise UnsealableError("the seal is of the pixels as encoded", code="sealed_stream")
     uids = obj.text("SOPClassUID"), obj.text("SOPInstanceUID")
     return reader.write_part10(*uids, target, reader.wire(dataset, target))
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.pixels import pixel_array
-from sealing import sample
+from sealing import ORDER, examiner, marker, sample
 
+from node.crypto.keyring import MemoryKeys
 from node.dicom import reader
 from node.dicom.codecs import Decoder
 from node.dicom.transcode import transcode
 from node.errors import UnsealableError
+from node.types import VerdictKind
 
 COMPRESSED = ["MR_small_RLE.dcm", "examples_jpeg2k.dcm", "MR_small_jpeg_ls_lossless.dcm"]
 NATIVE = [reader.IMPLICIT_LE, reader.EXPLICIT_LE, reader.DEFLATED_LE]
@@ -61,3 +64,19 @@ def test_what_was_compressed_with_loss_stays_as_it_is():
     with Decoder() as codec, pytest.raises(UnsealableError) as caught:
         transcode(sample("JPEG-lossy.dcm"), reader.EXPLICIT_LE, codec)
     assert caught.value.code == "lossy_syntax"
+
+
+@pytest.mark.parametrize(
+    "name", ["MR_small_RLE.dcm", "MR_small_bigendian.dcm", "CT_small.dcm", "reportsi.dcm"]
+)
+def test_what_is_sealed_in_the_header_alone_is_intact_or_does_not_come_out(name):
+    keys = MemoryKeys([b"k" * 32])
+    with Decoder() as codec:
+        made = marker(keys, codec).mark(sample(name), replace(ORDER, carrier="header"))
+        if name.startswith("MR"):
+            with pytest.raises(UnsealableError) as caught:
+                transcode(made.data, reader.IMPLICIT_LE, codec)
+            assert caught.value.code == "sealed_stream"
+        else:
+            found = examiner(keys, codec).examine(transcode(made.data, reader.IMPLICIT_LE, codec))
+            assert found.verdict.kind is VerdictKind.INTACT
