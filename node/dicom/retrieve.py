@@ -14,6 +14,8 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pydicom.config import IGNORE
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom.presentation import build_context, build_role
@@ -99,8 +101,8 @@ class Wanted:
             "IMAGE" if self.sop_instance_uid else "SERIES" if self.series_instance_uid else "STUDY"
         )
         for keyword, uid in keys.items():
-            if uid:
-                setattr(query, keyword, uid)
+            if uid:  # as it was received, right or wrong
+                query.add(DataElement(keyword, "UI", uid, validation_mode=IGNORE))
         return query
 
 
