@@ -32,7 +32,7 @@ MOST = 8
 """The largest change that the format can make."""
 
 
-SPARE = 12
+SPARE = 24
 """Bytes that a capacity holds back, beside a part of it: payloads differ in what they need."""
 
 
@@ -106,11 +106,10 @@ class TiledEmbedder:
         size = max(
             room(self._kernel.rooms(field, self._amplitude)) for field in self._fields(carrier)
         )
-        while size > 0:
-            test = (hashlib.sha256(size.to_bytes(4, "big")).digest() * (size // 32 + 1))[:size]
-            if self._mark(carrier, test, bytes(32)) is not None:
-                # Another payload may need a little more.
-                return max(0, size - size // 16 - SPARE)
+        while size > SPARE:
+            promise = size - size // 8 - SPARE
+            if self._carries(carrier, size) and self._carries(carrier, promise):
+                return promise
             size -= size // 8 + 1
         return 0
 
@@ -162,6 +161,10 @@ class TiledEmbedder:
             if (marked := self._try(field, plan, payload, key, 0)) is not None:
                 return marked
         return None
+
+    def _carries(self, carrier: Carrier, size: int) -> bool:
+        test = hashlib.sha256(size.to_bytes(4, "big")).digest() * (size // 32 + 1)
+        return self._mark(carrier, test[:size], bytes(32)) is not None
 
     def _fields(self, carrier: Carrier) -> list[Field]:
         fields = list(_fields(carrier))
