@@ -1,6 +1,7 @@
-"""What the robust layer says: whose picture it is, who got it, and a code that only they can make.
+"""What the robust layer says: whose picture it is, and who got this copy of it.
 
-Format: docs/formats/robust-v1.md, section 2.
+Both words end with four bytes that only the holder of the hospital's key can
+make. Format: docs/formats/robust-v1.md, section 2.
 """
 
 from __future__ import annotations
@@ -11,53 +12,55 @@ import struct
 from dataclasses import dataclass
 
 NOBODY = 0
-"""The recipient of a picture that names none."""
+"""The recipient that a picture names if it names none."""
 
+KEY_BYTES = 32
+ID_BYTES = 8
 TAG_BYTES = 4
-_BODY = struct.Struct(">8sI")
+_RECIPIENT = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """Sixteen bytes in a picture.
+class Hospital:
+    """A hospital whose pictures can be told.
 
-    :param hospital: 8 bytes.
-    :param recipient: 32 bits; :data:`NOBODY` for none.
-    :param tag: 4 bytes; see :func:`sign`.
+    :param word: 12 bytes: its id, and what proves it. Public.
+    :param key: 32 bytes, secret, where it is our own; else empty.
     """
 
-    hospital: bytes
-    recipient: int
-    tag: bytes
+    word: bytes
+    key: bytes = b""
 
-    def pack(self) -> bytes:
-        """Return the 16 bytes."""
-        return _BODY.pack(self.hospital, self.recipient) + self.tag
+    @property
+    def id(self) -> bytes:
+        """The 8 bytes that stand for it."""
+        return self.word[:ID_BYTES]
 
-    def is_signed_by(self, key: bytes) -> bool:
-        """Return whether the holder of ``key`` made it; by chance once in 2^32."""
-        return hmac.compare_digest(self.tag, _tag(key, self.hospital, self.recipient))
+    def message(self, recipient: int = NOBODY) -> bytes:
+        """Return the 20 bytes of a picture for one recipient; needs the key."""
+        return self.word + self._recipient(recipient)
 
+    def recipient(self, word: bytes) -> int | None:
+        """Return the recipient that 8 bytes name, or None if we did not make them."""
+        (number,) = _RECIPIENT.unpack_from(word)
+        genuine = bool(self.key) and hmac.compare_digest(word, self._recipient(number))
+        return int(number) if genuine else None
 
-def sign(key: bytes, hospital: bytes, recipient: int = NOBODY) -> Message:
-    """Return the message of a hospital.
-
-    :param key: 32 bytes, secret.
-    """
-    return Message(hospital, recipient, _tag(key, hospital, recipient))
-
-
-def unpack(data: bytes) -> Message:
-    """Return the message of 16 bytes."""
-    hospital, recipient = _BODY.unpack_from(data)
-    return Message(hospital, recipient, data[_BODY.size :])
+    def _recipient(self, number: int) -> bytes:
+        named = _RECIPIENT.pack(number)
+        return named + _tag(self.key, b"recipient", self.id + named)
 
 
-def hospital_of(key: bytes) -> bytes:
-    """Return the 8 bytes that stand for the hospital that holds ``key``."""
-    return hmac.digest(key, b"robust-1 hospital", hashlib.sha256)[:8]
+def own(key: bytes) -> Hospital:
+    """Return the hospital that holds ``key``."""
+    identity = hmac.digest(key, b"robust-1 id", hashlib.sha256)[:ID_BYTES]
+    return Hospital(identity + _tag(key, b"hospital", identity), key)
 
 
-def _tag(key: bytes, hospital: bytes, recipient: int) -> bytes:
-    body = b"robust-1 message\0" + _BODY.pack(hospital, recipient)
-    return hmac.digest(key, body, hashlib.sha256)[:TAG_BYTES]
+def is_genuine(word: bytes, key: bytes) -> bool:
+    """Return whether the holder of ``key`` made the 12 bytes of a hospital."""
+    return hmac.compare_digest(word[ID_BYTES:], _tag(key, b"hospital", word[:ID_BYTES]))
+
+
+def _tag(key: bytes, label: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, b"robust-1 " + label + b"\0" + body, hashlib.sha256)[:TAG_BYTES]

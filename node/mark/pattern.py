@@ -33,16 +33,20 @@ DETAILS = 3
 """Slots of a cell: horizontal, vertical, diagonal detail, in the order of pywt."""
 
 SLOTS = EDGE * EDGE * DETAILS
-PILOTS = 96
-"""Slots of a tile that always say the same, so that it can be found."""
+WORD = 256
+"""Symbols of a word. A message is two words: whose picture it is, and who got it."""
 
-SYMBOLS = 512
-MESSAGE = 16
-"""Bytes of a message."""
+HOSPITAL, RECIPIENT = 12, 8
+"""Bytes of the two words; each ends with 4 that only the hospital can make."""
 
-CODE = PolarCode(SYMBOLS, 8 * MESSAGE)
-GROUPS = SYMBOLS + PILOTS
-"""Slots that say one thing make a group: first those of each symbol, then the pilots."""
+MESSAGE = HOSPITAL + RECIPIENT
+CODES = PolarCode(WORD, 8 * HOSPITAL), PolarCode(WORD, 8 * RECIPIENT)
+
+PILOTS = 64
+"""Slots of a tile that always say the same."""
+
+GROUPS = 2 * WORD + PILOTS
+"""Slots that say one thing make a group: the symbols of both words, then the pilots."""
 
 FINEST = 3
 """The least half edge of a cell: two samples would not survive halving the picture."""
@@ -80,11 +84,20 @@ class Layout:
     def signs(self, message: bytes) -> Floats:
         """Return +1 or -1 for every group.
 
-        :param message: 16 bytes.
+        :param message: 20 bytes, or 12 for the first word alone: the groups
+            of the second are then 0.
         """
-        bits = np.unpackbits(np.frombuffer(message, np.uint8))
-        word = np.concatenate([CODE.encode(bits), np.zeros(PILOTS, np.uint8)])
-        return np.where(word, -self.flip, self.flip)
+        said = np.ones(GROUPS)
+        said[:WORD] = symbols(message[:HOSPITAL], 0)
+        rest = message[HOSPITAL:]
+        said[WORD : 2 * WORD] = symbols(rest, 1) if rest else 0.0
+        return said * self.flip
+
+
+def symbols(word: bytes, which: int) -> Floats:
+    """Return the symbols of the first (0) or second (1) word, +1 or -1."""
+    bits = np.unpackbits(np.frombuffer(word, np.uint8))
+    return np.where(CODES[which].encode(bits), -1.0, 1.0)
 
 
 @lru_cache(maxsize=1)
@@ -92,8 +105,8 @@ def layout() -> Layout:
     """Return the layout of version 1, from SHA-256 alone."""
     order = np.argsort(_words(b"slot", SLOTS), kind="stable")
     group = np.empty(SLOTS, np.intp)
-    group[order[:PILOTS]] = SYMBOLS + np.arange(PILOTS)
-    group[order[PILOTS:]] = np.arange(SLOTS - PILOTS) % SYMBOLS
+    group[order[:PILOTS]] = 2 * WORD + np.arange(PILOTS)
+    group[order[PILOTS:]] = np.arange(SLOTS - PILOTS) % (2 * WORD)
     flip = np.where(_words(b"flip", GROUPS) & 1, -1.0, 1.0)
     return Layout(group.reshape(EDGE, EDGE, DETAILS), flip)
 

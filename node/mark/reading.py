@@ -9,48 +9,52 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from node.mark.pattern import (
-    CODE,
+    CODES,
     GROUPS,
-    SYMBOLS,
+    HOSPITAL,
+    WORD,
     details,
     deviations,
     evidence,
-    half_edge,
     layout,
+    symbols,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
+    from node.mark.message import Hospital
     from node.mark.pattern import Floats
 
 WIDTH = 16
 """Paths of the list decoder."""
 
-FAINT = 2.5
-"""Deviations of the pilots; below, decoding is not even tried."""
+FAINT = 3.0
+"""With less, the recipient's word is not even looked at."""
+
+SURE = 6.0
+"""Deviations by which a hospital's word must stand out of one place: by chance once in 10^9."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A message that was read.
+    """What was read.
 
-    :param pilots: how many deviations the pilots stand out by, at most the
-        root of their number.
-    :param clarity: correlation of what the symbols say with the message, to 1.
+    :param recipient: None if it could not be read, or not be proved.
+    :param score: deviations by which the hospital's word stands out.
     :param inverted: bright and dark are exchanged.
     """
 
-    message: bytes
-    pilots: float
-    clarity: float
+    hospital: Hospital
+    recipient: int | None
+    score: float
     inverted: bool
 
 
 def gather(picture: Floats, half: int) -> Floats:
-    """Return what each group says, for 0 or, where negative, for 1.
+    """Return what each group says: positive for 0, negative for 1, the surer the larger.
 
-    :param picture: brightness, 0 to 255, its cells whole from the first sample.
+    :param picture: brightness, 0 to 255; its first cell begins at the first sample.
     """
     found = details(picture, half)
     said = evidence(found, deviations(picture, half, found))
@@ -58,39 +62,32 @@ def gather(picture: Floats, half: int) -> Floats:
     return np.bincount(group.ravel(), said.ravel(), GROUPS) * layout().flip
 
 
-def pilot_score(says: Floats) -> float:
-    """Return how many deviations the pilots stand out by; negative if inverted."""
-    pilots = says[SYMBOLS:]
-    size = math.sqrt(float(np.sum(pilots**2)))
-    return float(pilots.sum()) / size if size else 0.0
+def read(says: Floats, hospitals: Iterable[Hospital], *, sure: float = SURE) -> Reading | None:
+    """Return what the groups say, if one of the hospitals made it.
 
-
-def read(says: Floats, genuine: Callable[[bytes], bool]) -> Reading | None:
-    """Return the likeliest message that is genuine, or None.
-
-    :param genuine: tells of 16 bytes whether they are a message at all.
+    That is proved by the recipient's word, or by a score of ``sure``.
     """
-    score = pilot_score(says)
-    if abs(score) < FAINT:
+    scored = [(score(says, hospital.word), hospital) for hospital in hospitals]
+    if not scored:
         return None
-    soft = says[:SYMBOLS] * math.copysign(1.0, score)
-    for bits in CODE.decode(soft, WIDTH):
-        message = np.packbits(bits).tobytes()
-        if genuine(message):
-            return Reading(message, abs(score), clarity(soft, message), score < 0)
-    return None
-
-
-def read_aligned(picture: Floats, genuine: Callable[[bytes], bool]) -> Reading | None:
-    """Read a picture that still has the size and place that it was marked with."""
-    half = half_edge(*picture.shape)
-    if min(picture.shape) < 2 * half:
+    best, hospital = max(scored, key=lambda pair: abs(pair[0]))
+    if abs(best) < FAINT:
         return None
-    return read(gather(picture, half), genuine)
+    soft = says[WORD : 2 * WORD] * math.copysign(1.0, best)
+    named = (
+        hospital.recipient(np.packbits(bits).tobytes()) for bits in CODES[1].decode(soft, WIDTH)
+    )
+    recipient = next((number for number in named if number is not None), None)
+    if recipient is None and abs(best) < sure:
+        return None
+    return Reading(hospital, recipient, abs(best), best < 0)
 
 
-def clarity(soft: Floats, message: bytes) -> float:
-    """Return the correlation of soft symbols with the codeword of a message."""
-    word = CODE.encode(np.unpackbits(np.frombuffer(message, np.uint8)))
-    size = math.sqrt(SYMBOLS * float(np.sum(soft**2)))
-    return float(np.sum(np.where(word, -soft, soft))) / size if size else 0.0
+def score(says: Floats, word: bytes) -> float:
+    """Return by how many deviations a hospital's word stands out; negative if inverted.
+
+    It cannot be more than the root of the number of groups that say the word.
+    """
+    known = np.concatenate([says[:WORD] * symbols(word[:HOSPITAL], 0), says[2 * WORD :]])
+    size = math.sqrt(float(np.sum(known**2)))
+    return float(known.sum()) / size if size else 0.0

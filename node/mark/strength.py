@@ -46,7 +46,7 @@ NOISE = 1.0
 CLEARNESS = tuple(2 ** (i / 2 - 1) for i in range(10))
 """How far above its noise a group may be lifted."""
 
-LEAST, CLEAR, ENOUGH = 0.55, 0.7, 0.9
+LEAST, CLEAR, ENOUGH = 0.45, 0.7, 0.9
 """Correlation of what is read in a noisy copy with what was written: with less than the first no
 message is read, with less than the second it may be lost, more than the third is not wanted."""
 

@@ -43,7 +43,7 @@ def carriers(draw):
 
 def law(case):
     carrier, window = case
-    message = bytes(range(100, 116))
+    message = bytes(range(100, 120))
     try:
         added = robust.add(carrier, message, window)
     except DoesNotFitError:

@@ -13,17 +13,20 @@ from sealing import sample
 from node.dicom import pixels, reader
 from node.errors import DoesNotFitError, UnreadableError
 from node.mark import robust
-from node.mark.message import NOBODY, hospital_of, sign, unpack
-from node.mark.reading import read_aligned
+from node.mark.finding import find
+from node.mark.message import NOBODY, Hospital, is_genuine, own
 from node.types import Carrier
 
 KEY = bytes(range(32))
-MESSAGE = sign(KEY, hospital_of(KEY), 77).pack()
+OURS = own(KEY)
+OTHERS = own(bytes(32))
+MESSAGE = OURS.message(77)
 CT, MR, CR, US = "693_UNCR.dcm", "MR-SIEMENS-DICOM-WithOverlays.dcm", "RG3_UNCR.dcm", "US1_UNCR.dcm"
 
 
-def genuine(message: bytes) -> bool:
-    return unpack(message).is_signed_by(KEY)
+def read(picture, *hospitals):
+    found = find(picture, hospitals or [OURS], search=False)
+    return found.reading if found else None
 
 
 def loaded(name):
@@ -107,22 +110,22 @@ def test_padding_between_other_samples_is_neither_touched_nor_made():
 def test_the_message_is_read_from_a_copy_after(name, attack):
     carrier, window = loaded(name)
     picture = shown(robust.add(carrier, MESSAGE, window).samples, window)
-    found = read_aligned(ATTACKS[attack](picture), genuine)
+    found = read(ATTACKS[attack](picture))
     assert found is not None
-    assert unpack(found.message).recipient == 77
+    assert found.recipient == 77
     assert found.inverted == (attack == "inversion")
 
 
 def test_nothing_is_read_where_nothing_was_added():
     for name in (CT, MR, CR):
         carrier, window = loaded(name)
-        assert read_aligned(shown(carrier.samples, window), genuine) is None
+        assert read(shown(carrier.samples, window)) is None
 
 
 def test_nothing_is_read_with_another_key():
     carrier, window = loaded(CT)
     picture = shown(robust.add(carrier, MESSAGE, window).samples, window)
-    assert read_aligned(picture, lambda m: unpack(m).is_signed_by(bytes(32))) is None
+    assert read(picture, OTHERS) is None
 
 
 def test_the_displayed_picture_hardly_changes():
@@ -146,7 +149,7 @@ def test_every_frame_carries_the_message_and_comes_back():
     assert np.array_equal(robust.remove(replace(movie, samples=added.samples), added.undo), tall)
     for frame in (0, 1):
         picture = shown(added.samples[frame * 512 : (frame + 1) * 512], window)
-        assert read_aligned(picture, genuine) is not None
+        assert read(picture) is not None
 
 
 def test_an_edit_does_not_keep_the_rest_from_coming_out():
@@ -186,11 +189,27 @@ def test_a_way_back_that_is_damaged_or_of_another_picture_is_refused():
         robust.remove(other, added.undo)
 
 
-def test_a_message_says_who_and_to_whom_and_only_the_key_makes_it():
-    message = sign(KEY, hospital_of(KEY), 5)
-    assert unpack(message.pack()) == message
-    assert len(message.pack()) == 16
-    assert message.is_signed_by(KEY)
-    assert not message.is_signed_by(bytes(32))
-    assert not replace(message, recipient=NOBODY).is_signed_by(KEY)
-    assert not replace(message, hospital=bytes(8)).is_signed_by(KEY)
+def test_of_several_hospitals_the_right_one_is_named():
+    carrier, window = loaded(CT)
+    picture = shown(robust.add(carrier, MESSAGE, window).samples, window)
+    assert read(picture, OTHERS, OURS).hospital is OURS
+
+
+def test_a_hospital_is_named_without_its_key_but_not_the_recipient():
+    carrier, window = loaded(CT)
+    picture = shown(robust.add(carrier, MESSAGE, window).samples, window)
+    found = read(picture, Hospital(OURS.word))
+    assert found.hospital.id == OURS.id
+    assert found.recipient is None
+
+
+def test_words_are_proved_by_the_key_alone():
+    assert is_genuine(OURS.word, KEY)
+    assert not is_genuine(OURS.word, bytes(32))
+    assert not is_genuine(bytes(12), KEY)
+    assert OURS.message()[:12] == OURS.word
+    assert OURS.recipient(OURS.message(5)[12:]) == 5
+    assert OURS.recipient(OURS.message()[12:]) == NOBODY
+    assert OURS.recipient(OTHERS.message(5)[12:]) is None
+    assert Hospital(OURS.word).recipient(OURS.message(5)[12:]) is None
+    assert OTHERS.word != OURS.word
