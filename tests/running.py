@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from node.types import Delivery, SpoolEntry
 
 NODECTL = [sys.executable, "-m", "node.cli.main"]
-PATIENCE = 60.0  # seconds
+PATIENCE = 180.0  # seconds; a first run may have to compile the mark
 
 
 def free_ports(count: int) -> list[int]:
