@@ -1,0 +1,498 @@
+"""What the compiled kernel stands on: the compiler, tables, and one tile on the desk."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+
+from node.mark.bounds import CROWD, LEAST, MOST
+from node.mark.coding import MODES
+from node.mark.settings import FLOORS, GRADES, HEADER_BITS, OFFSETS, REACH, SIZES, SLOPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from node.mark.tiles import Field
+
+    Array = NDArray[Any]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def compiled(function: F) -> F:
+    """Compile as part of whatever calls it."""
+    machine: Any = numba.njit(nogil=True)(function)
+    return cast("F", machine)
+
+
+def _edition() -> str:
+    """Return a short name of these sources as they are."""
+    here = Path(__file__).parent
+    return f"{zlib.crc32(b''.join((here / name).read_bytes() for name in SOURCES)):08x}"
+
+
+SOURCES = (
+    "bounds.py",
+    "coding.py",
+    "compiled.py",
+    "fast.py",
+    "fastsearch.py",
+    "search.py",
+    "settings.py",
+)
+"""All that the machine code is made of."""
+
+EDITION = _edition()
+
+
+def kept(function: F) -> F:
+    """Compile on the first call, and keep the machine code for the next process.
+
+    numba looks only at the age of the file that the function stands in, so
+    the name says of which edition of all the sources it is. Such a function
+    takes arrays and numbers only: other types would be written into what is kept.
+    """
+    function.__qualname__ += f"_{EDITION}"
+    machine: Any = numba.njit(nogil=True, cache=True)(function)
+    return cast("F", machine)
+
+
+CLASSES = len(FLOORS)
+CALM = 1 << 14
+"""Unrest below this finds its class in a table."""
+
+CLASS = (np.searchsorted(FLOORS, np.arange(CALM), side="right") - 1).astype(np.uint8)
+EDGES = FLOORS.copy()
+STEEPNESS = np.array(SLOPES)
+STARTS = np.array(OFFSETS)
+STEPS = np.array([step for step, _ in GRADES])
+CODES = np.array([mode for _, mode in GRADES])
+LENGTHS = np.array(SIZES)
+CORNERS = np.array([[0, 0], [1, 1], [0, 1], [1, 0]])
+NARROW = 1 << 26
+"""Sums of sixteen samples smaller than this stay within 32 bits."""
+
+NEAR, FAR = 2, 3 * max(step for step, _ in GRADES)
+"""Room on both sides that makes a sample a sure carrier at amplitude 1, and at any."""
+
+Words = list[tuple[tuple[int, ...], tuple[int, ...]]]
+
+
+def _tree(words: Words) -> list[list[int]]:
+    """Lay out a prefix code: rows of (next if 0, next if 1), leaves negative, -1 - word."""
+    rows = [[0, 0]]
+    for number, (word, _) in enumerate(words):
+        at = 0
+        for digit in word[:-1]:
+            if not rows[at][digit]:
+                rows[at][digit] = len(rows)
+                rows.append([0, 0])
+            at = rows[at][digit]
+        rows[at][word[-1]] = -1 - number
+    return rows + [[0, 0]] * (4 - len(rows))
+
+
+def _spelt(words: Words) -> list[list[int]]:
+    """Lay out what each word stands for: its length, then the digits."""
+    rows = [[len(out), *out, *([0] * (3 - len(out)))] for _, out in words]
+    return rows + [[0] * 4] * (4 - len(rows))
+
+
+TO_SYMBOLS: list[Words] = [list(mode.words) for mode in MODES]
+TO_BITS: list[Words] = [[(symbols, bits) for bits, symbols in mode.words] for mode in MODES]
+BIT_TREE = np.array([_tree(words) for words in TO_SYMBOLS])
+SYMBOLS = np.array([_spelt(words) for words in TO_SYMBOLS])
+SYMBOL_TREE = np.array([_tree(words) for words in TO_BITS])
+BITS = np.array([_spelt(words) for words in TO_BITS])
+
+
+class Ground(NamedTuple):
+    """A field, as the compiled functions take it.
+
+    :param low: bounds of one row or all, one column or all; so is ``high``.
+    :param tiles: row, column, rows and columns of each.
+    """
+
+    samples: Array
+    low: Array
+    high: Array
+    tiles: Array
+
+
+class Desk(NamedTuple):
+    """One tile that is worked on, and memory to work with.
+
+    The tile with a margin of one is kept as four planes, the quarter grids,
+    so that all neighbours of a sample lie at one distance from it and the
+    compiler can make vector code.
+
+    :param planes: int32 or int64, four flat planes.
+    :param usable: for each sample of them, whether it may move, the header's
+        left out: 1, or 2 if it has NEAR room on both sides, 3 if FAR.
+    :param spots: where the header stands: positions in the tile.
+    :param ends: the innermost values that are fixed.
+    :param unrest: of each sample of a layer; so are ``plain`` and ``sharp``,
+        the errors by either predictor, and ``excess``.
+    :param found: the samples of a layer that carry or give way; ``order``
+        the same in the order of visiting, ``room`` as in the reference, and
+        ``classes`` their classes.
+    """
+
+    planes: Array
+    usable: Array
+    spots: Array
+    ends: Array
+    unrest: Array
+    plain: Array
+    sharp: Array
+    excess: Array
+    found: Array
+    order: Array
+    room: Array
+    classes: Array
+
+
+class Tile(NamedTuple):
+    """Where the tile on the desk comes from, and how its planes are laid out."""
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+    lines: int
+    stride: int
+
+
+class Part(NamedTuple):
+    """Where one quarter grid stands in its plane.
+
+    :param plane: which one; the others are those with one or both bits flipped.
+    :param row: of its first sample in the tile; so is ``column``.
+    :param start: of its first sample in the plane.
+    :param length: up to its last sample, margins between the lines included.
+    """
+
+    plane: int
+    row: int
+    column: int
+    start: int
+    length: int
+
+
+def lay_out(field: Field) -> tuple[Array, Array, Array, Array]:
+    """Return the arrays of a :class:`Ground`; the type of the bounds is the type to count in."""
+    tiles = np.array([(t.row, t.column, t.rows, t.columns) for t in field.grid.tiles])
+    samples = np.ascontiguousarray(field.samples)
+    narrow = samples.min() > -NARROW and samples.max() < NARROW
+    wide, least, most = (np.int32, -2 * NARROW, 2 * NARROW) if narrow else (np.int64, LEAST, MOST)
+    # No sample is as large as that, so the clipped bounds mean the same.
+    low, high = (
+        np.ascontiguousarray(np.clip(bound, least, most).astype(wide))
+        for bound in (field.low, field.high)
+    )
+    return samples, low, high, tiles
+
+
+@compiled
+def furnish(ground: Ground) -> Desk:
+    """Return a desk for the largest tile."""
+    lines, stride = (ground.tiles[:, 2].max() + 3) // 2, (ground.tiles[:, 3].max() + 3) // 2
+    room = lines * stride
+    wide = ground.low.dtype
+    return Desk(
+        np.zeros((4, room), wide),
+        np.zeros((4, room), np.uint8),
+        np.empty(HEADER_BITS, np.int64),
+        np.empty(2, np.int64),
+        np.empty(room, wide),
+        np.empty(room, wide),
+        np.empty(room, wide),
+        np.empty(room, wide),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+        np.empty(room, np.int32),
+    )
+
+
+@compiled
+def tile_at(ground: Ground, index: int) -> Tile:
+    """Return the tile's place and layout."""
+    top, left, rows, columns = ground.tiles[index]
+    return Tile(top, left, rows, columns, (rows + 3) // 2, (columns + 3) // 2)
+
+
+@compiled
+def part_of(tile: Tile, grid: int) -> Part:
+    """Return where a quarter grid stands."""
+    row, column = CORNERS[grid]
+    lines, width = (tile.rows - row + 1) // 2, (tile.columns - column + 1) // 2
+    start = row * tile.stride + column
+    length = max(0, (lines - 1) * tile.stride + width)
+    return Part((1 - row) * 2 + 1 - column, row, column, start, length)
+
+
+@compiled
+def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
+    """Put a tile on the desk and clear its header; say whether it has one."""
+    if min(tile.rows, tile.columns) <= 1:
+        return False
+    desk.usable[:, : tile.lines * tile.stride] = 0
+    floor, ceiling, number = MOST, LEAST, 0
+    for i in range(tile.rows):
+        for parity in range(2):
+            least, most, inside = _take(ground, desk, tile, i, parity)
+            floor, ceiling, number = min(floor, least), max(ceiling, most), number + inside
+    if number == 0:
+        return False
+    _settle(desk, tile, floor, ceiling, number)
+    if len(ground.low) == len(ground.low[0]) == len(ground.high) == len(ground.high[0]) == 1:
+        low, high = settled(ground, desk, tile.top, tile.left)
+        for plane in range(4):
+            _permit(desk, plane, 0, tile.lines * tile.stride, low, high)
+    else:
+        for i in range(tile.rows):
+            for parity in range(2):
+                plane, at, width = _line(tile, i, parity)
+                for k in range(width):
+                    row, column = tile.top + i, tile.left + parity + 2 * k
+                    low, high = settled(ground, desk, row, column)
+                    _permit(desk, plane, at + k, 1, low, high)
+    return _find_header(desk, tile)
+
+
+@compiled
+def settled(ground: Ground, desk: Desk, row: int, column: int) -> tuple[int, int]:
+    """Return the bounds of a sample: within the limits, inside the ends, low even, high odd."""
+    low, high = ground.low, ground.high
+    bottom = max(int(low[min(row, len(low) - 1), min(column, low.shape[1] - 1)]), desk.ends[0] + 1)
+    top = min(int(high[min(row, len(high) - 1), min(column, high.shape[1] - 1)]), desk.ends[1] - 1)
+    return min(bottom + (bottom & 1), MOST), max(top - (~top & 1), LEAST)
+
+
+@compiled
+def _permit(  # noqa: PLR0917 - a record would not be vector code
+    desk: Desk, plane: int, start: int, length: int, low: int, high: int
+) -> None:
+    """Say of samples inside their limits whether they may move, and how freely."""
+    values = desk.planes[plane, start : start + length]
+    usable = desk.usable[plane, start : start + length]
+    for k in range(length):
+        value = np.int64(values[k])
+        room = min(value - low, high - value)
+        usable[k] = usable[k] * ((room >= 0) + (room >= NEAR) + (room >= FAR))
+
+
+@compiled
+def _settle(desk: Desk, tile: Tile, floor: int, ceiling: int, number: int) -> None:
+    """Set the ends: the innermost values that are fixed."""
+    area = tile.lines * tile.stride
+    for end, value in enumerate((floor, ceiling)):
+        crowd = 0
+        for plane in range(4):
+            values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
+            for k in range(area):
+                crowd += (values[k] == value) & (usable[k] > 0)
+        desk.ends[end] = value
+        if crowd * CROWD > number:
+            desk.ends[end] = _further(desk, area, value, 1 - 2 * end)
+
+
+@compiled
+def _further(desk: Desk, area: int, end: int, way: int) -> int:
+    """Return the next value after an end: upwards if ``way`` is 1, downwards if -1."""
+    nearest = 1 << 40
+    for plane in range(4):
+        values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
+        for k in range(area):
+            ahead = way * (int(values[k]) - end)
+            if usable[k] and ahead > 0:
+                nearest = min(nearest, ahead)
+    return min(max(end + way * nearest, LEAST), MOST)
+
+
+@compiled
+def _line(tile: Tile, i: int, parity: int) -> tuple[int, int, int]:
+    """Return plane, start and length of every second sample of a row."""
+    start = (i + 1 >> 1) * tile.stride + parity
+    return (i + 1 & 1) * 2 + (1 - parity), start, (tile.columns - parity + 1) // 2
+
+
+@compiled
+def _take(ground: Ground, desk: Desk, tile: Tile, i: int, parity: int) -> tuple[int, int, int]:
+    """Copy every second sample of a row; return least, most and number of those inside limits."""
+    plane, at, width = _line(tile, i, parity)
+    start = tile.left + parity
+    source = ground.samples[tile.top + i, start : tile.left + tile.columns]
+    target = desk.planes[plane, at : at + width]
+    mask = desk.usable[plane, at : at + width]
+    low = ground.low[min(tile.top + i, len(ground.low) - 1)]
+    high = ground.high[min(tile.top + i, len(ground.high) - 1)]
+    for k in range(width):
+        target[k] = source[2 * k]
+    if len(low) == 1 and len(high) == 1:
+        for k in range(width):
+            mask[k] = (target[k] >= low[0]) & (target[k] <= high[0])
+    else:
+        for k in range(width):
+            at = start + 2 * k
+            mask[k] = (target[k] >= low[min(at, len(low) - 1)]) & (
+                target[k] <= high[min(at, len(high) - 1)]
+            )
+    fit = desk.unrest.dtype.type
+    least, most, number = fit(MOST), fit(LEAST), 0
+    for k in range(width):
+        least = min(least, target[k] if mask[k] else fit(MOST))
+        most = max(most, target[k] if mask[k] else fit(LEAST))
+        number += mask[k]
+    return int(least), int(most), number
+
+
+@compiled
+def _find_header(desk: Desk, tile: Tile) -> bool:
+    """Find the last samples that may move, and clear their lowest bits."""
+    missing = HEADER_BITS
+    for position in range(tile.rows * tile.columns - 1, -1, -1):
+        plane, at = seat(tile, position)
+        if desk.usable[plane, at]:
+            missing -= 1
+            desk.spots[missing] = position
+            if missing == 0:
+                break
+    if missing:
+        return False
+    for position in desk.spots:
+        plane, at = seat(tile, position)
+        desk.usable[plane, at] = 0
+        desk.planes[plane, at] &= ~1
+    mirror(desk, tile)
+    return True
+
+
+@compiled
+def seat(tile: Tile, position: int) -> tuple[int, int]:
+    """Return plane and place of a position in the tile."""
+    row, column = position // tile.columns + 1, position % tile.columns + 1
+    return (row & 1) * 2 + (column & 1), (row >> 1) * tile.stride + (column >> 1)
+
+
+@compiled
+def store(tile: Tile, desk: Desk, target: Array) -> None:
+    """Copy the tile from the desk to its place in ``target``."""
+    for i in range(tile.rows):
+        for parity in range(2):
+            plane = desk.planes[(i + 1 & 1) * 2 + (1 - parity)]
+            source = plane[(i + 1 >> 1) * tile.stride + parity :]
+            line = target[tile.top + i, tile.left + parity : tile.left + tile.columns]
+            for k in range((tile.columns - parity + 1) // 2):
+                line[2 * k] = source[k]
+
+
+@compiled
+def mirror(desk: Desk, tile: Tile) -> None:
+    """Fill the margin: the samples beyond the edge are those as far inside it."""
+    stride = tile.stride
+    for side in range(2):
+        # The planes of even rows hold the margin above, at their first line; whichever
+        # has row ``rows + 1`` holds the one below. Columns are alike.
+        below = desk.planes[(tile.rows + 1 & 1) * 2 + side]
+        last = (tile.rows + 1 >> 1) * stride
+        above = desk.planes[side]
+        for k in range(stride):
+            above[k] = above[stride + k]
+            below[last + k] = below[last - stride + k]
+    for side in range(2):
+        right = desk.planes[side * 2 + (tile.columns + 1 & 1)]
+        last = tile.columns + 1 >> 1
+        left = desk.planes[side * 2]
+        for line in range(0, tile.lines * stride, stride):
+            left[line] = left[line + 1]
+            right[line + last] = right[line + last - 1]
+
+
+@compiled
+def sense(desk: Desk, tile: Tile, part: Part) -> None:
+    """Set unrest and either error of every sample of a quarter grid."""
+    planes, stride, start, length = desk.planes, tile.stride, part.start, part.length
+    # The line above is the one before in a plane of odd rows, the same in one of even rows.
+    above = start - part.row * stride
+    left = start - part.column
+    corner = above - part.column
+    upright = planes[part.plane ^ 2]
+    beside = planes[part.plane ^ 1]
+    across = planes[part.plane ^ 3]
+    _sense(
+        planes[part.plane, start : start + length],
+        (upright[above : above + length], upright[above + stride : above + stride + length]),
+        (beside[left : left + length], beside[left + 1 : left + 1 + length]),
+        (across[corner : corner + length], across[corner + 1 : corner + 1 + length]),
+        (
+            across[corner + stride : corner + stride + length],
+            across[corner + stride + 1 : corner + stride + 1 + length],
+        ),
+        desk,
+    )
+
+
+@compiled
+def _sense(  # noqa: PLR0917 - one for each line of neighbours
+    values: Array,
+    upright: tuple[Array, Array],
+    beside: tuple[Array, Array],
+    over: tuple[Array, Array],
+    under: tuple[Array, Array],
+    desk: Desk,
+) -> None:
+    fit = desk.unrest.dtype.type
+    unrest, plain, sharp = desk.unrest, desk.plain, desk.sharp
+    norths, souths = upright
+    wests, easts = beside
+    for k in range(len(values)):
+        n, s, w, e = norths[k], souths[k], wests[k], easts[k]
+        nw, ne, sw, se = over[0][k], over[1][k], under[0][k], under[1][k]
+        up, down, near = fit(nw + ne), fit(sw + se), fit(fit(n + s) + fit(w + e))
+        unrest[k] = fit(
+            fit(abs(fit(up - fit(n + n))) + abs(fit(down - fit(s + s))))
+            + fit(abs(fit(fit(nw + sw) - fit(w + w))) + abs(fit(fit(ne + se) - fit(e + e))))
+        )
+        plain[k] = fit(values[k] - fit(fit(near + fit(2)) >> fit(2)))
+        sharp[k] = fit(values[k] - fit(fit(fit(near + near) - fit(up + down) + fit(2)) >> fit(2)))
+
+
+@compiled
+def weigh(desk: Desk, part: Part, header: int) -> None:
+    """Set ``excess``: how much larger each error is than the least one that carries.
+
+    Negative where the sample neither carries nor gives way. The class is not
+    looked up: its floor is the unrest with all but its first three bits cleared.
+    """
+    errors = desk.sharp if header & 1 else desk.plain
+    fit = desk.unrest.dtype.type
+    unrest, excess = desk.unrest, desk.excess
+    usable = desk.usable[part.plane, part.start : part.start + part.length]
+    slope, offset = fit(STEEPNESS[header >> 6]), fit(STARTS[header >> 4 & 3])
+    for k in range(len(usable)):
+        # Beyond this unrest every class rests, unless all carry alike.
+        calm = min(unrest[k], fit(CALM - 1))
+        smear = fit(calm | fit(calm >> fit(1)))
+        smear = fit(smear | fit(smear >> fit(2)))
+        smear = fit(smear | fit(smear >> fit(4)))
+        smear = fit(smear | fit(smear >> fit(8)))
+        cleared = fit(max(fit(fit(smear + fit(1)) >> fit(3)), fit(1)) - fit(1))
+        least = fit(fit(fit(fit(calm & fit(~cleared)) * slope) >> fit(8)) + offset)
+        size = fit(errors[k] ^ fit(errors[k] >> fit(31)))
+        excess[k] = fit(size - least) if (least <= fit(REACH)) & (usable[k] > 0) else fit(-1)
+
+
+@compiled
+def class_of(unrest: int) -> int:
+    """Return the class of a sample."""
+    if unrest < CALM:
+        return int(CLASS[unrest])
+    return int(np.searchsorted(EDGES, unrest, side="right")) - 1
