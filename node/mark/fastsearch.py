@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from node.mark.coding import MODES
-from node.mark.compiled import (
-    CLASSES,
-    CODES,
-    STEPS,
-    Desk,
-    Tile,
-    class_of,
-    compiled,
-    part_of,
-    sense,
-)
+from node.mark.desk import part_of
+from node.mark.fastlayer import CODES, STEPS
+from node.mark.fastsense import CLASSES, class_of, sense
+from node.mark.machine import compiled
 from node.mark.search import SCALE, TRIES, carriers_for
 from node.mark.settings import FLOORS, GRADES, OFFSETS, PREDICTORS, REACH, SLOPES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from node.mark.desk import Desk, Tile
 
     Array = NDArray[Any]
 

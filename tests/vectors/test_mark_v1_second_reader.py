@@ -41,15 +41,15 @@ def grids(rows, columns, frame):
     piece = rows if frame * columns <= 16384 else frame
     found = []
     if rows * columns > 16384:
-        for edge in (64, 256) if not big else (128, 512):
-            found.append(
-                [
-                    (start + top, left, start + bottom, right)
-                    for start in range(0, rows, piece)
-                    for top, bottom in parts(piece, edge * edge // min(columns, edge))
-                    for left, right in parts(columns, edge * edge // min(piece, edge))
-                ]
-            )
+        found += [
+            [
+                (start + top, left, start + bottom, right)
+                for start in range(0, rows, piece)
+                for top, bottom in parts(piece, edge * edge // min(columns, edge))
+                for left, right in parts(columns, edge * edge // min(piece, edge))
+            ]
+            for edge in ((64, 256) if not big else (128, 512))
+        ]
     if not big:
         found.append([(0, 0, rows, columns)])
     return [grid for number, grid in enumerate(found) if grid not in found[:number]]

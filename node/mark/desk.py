@@ -1,115 +1,29 @@
-"""What the compiled kernel stands on: the compiler, tables, and one tile on the desk."""
+"""One tile in memory, as the compiled kernel works on it."""
 
 from __future__ import annotations
 
-import zlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numba
 import numpy as np
 
 from node.mark.bounds import CROWD, LEAST, MOST
-from node.mark.coding import MODES
-from node.mark.settings import FLOORS, GRADES, HEADER_BITS, OFFSETS, REACH, SIZES, SLOPES
+from node.mark.machine import compiled
+from node.mark.reversible import GRIDS
+from node.mark.settings import GRADES, HEADER_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from node.mark.tiles import Field
 
     Array = NDArray[Any]
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
-
-def compiled(function: F) -> F:
-    """Compile as part of whatever calls it."""
-    machine: Any = numba.njit(nogil=True)(function)
-    return cast("F", machine)
-
-
-def _edition() -> str:
-    """Return a short name of these sources as they are."""
-    here = Path(__file__).parent
-    return f"{zlib.crc32(b''.join((here / name).read_bytes() for name in SOURCES)):08x}"
-
-
-SOURCES = (
-    "bounds.py",
-    "coding.py",
-    "compiled.py",
-    "fast.py",
-    "fastsearch.py",
-    "search.py",
-    "settings.py",
-)
-"""All that the machine code is made of."""
-
-EDITION = _edition()
-
-
-def kept(function: F) -> F:
-    """Compile on the first call, and keep the machine code for the next process.
-
-    numba looks only at the age of the file that the function stands in, so
-    the name says of which edition of all the sources it is. Such a function
-    takes arrays and numbers only: other types would be written into what is kept.
-    """
-    function.__qualname__ += f"_{EDITION}"
-    machine: Any = numba.njit(nogil=True, cache=True)(function)
-    return cast("F", machine)
-
-
-CLASSES = len(FLOORS)
-CALM = 1 << 14
-"""Unrest below this finds its class in a table."""
-
-CLASS = (np.searchsorted(FLOORS, np.arange(CALM), side="right") - 1).astype(np.uint8)
-EDGES = FLOORS.copy()
-STEEPNESS = np.array(SLOPES)
-STARTS = np.array(OFFSETS)
-STEPS = np.array([step for step, _ in GRADES])
-CODES = np.array([mode for _, mode in GRADES])
-LENGTHS = np.array(SIZES)
-CORNERS = np.array([[0, 0], [1, 1], [0, 1], [1, 0]])
+CORNERS = np.array(GRIDS)
 NARROW = 1 << 26
 """Sums of sixteen samples smaller than this stay within 32 bits."""
 
 NEAR, FAR = 2, 3 * max(step for step, _ in GRADES)
 """Room on both sides that makes a sample a sure carrier at amplitude 1, and at any."""
-
-Words = list[tuple[tuple[int, ...], tuple[int, ...]]]
-
-
-def _tree(words: Words) -> list[list[int]]:
-    """Lay out a prefix code: rows of (next if 0, next if 1), leaves negative, -1 - word."""
-    rows = [[0, 0]]
-    for number, (word, _) in enumerate(words):
-        at = 0
-        for digit in word[:-1]:
-            if not rows[at][digit]:
-                rows[at][digit] = len(rows)
-                rows.append([0, 0])
-            at = rows[at][digit]
-        rows[at][word[-1]] = -1 - number
-    return rows + [[0, 0]] * (4 - len(rows))
-
-
-def _spelt(words: Words) -> list[list[int]]:
-    """Lay out what each word stands for: its length, then the digits."""
-    rows = [[len(out), *out, *([0] * (3 - len(out)))] for _, out in words]
-    return rows + [[0] * 4] * (4 - len(rows))
-
-
-TO_SYMBOLS: list[Words] = [list(mode.words) for mode in MODES]
-TO_BITS: list[Words] = [[(symbols, bits) for bits, symbols in mode.words] for mode in MODES]
-BIT_TREE = np.array([_tree(words) for words in TO_SYMBOLS])
-SYMBOLS = np.array([_spelt(words) for words in TO_SYMBOLS])
-SYMBOL_TREE = np.array([_tree(words) for words in TO_BITS])
-BITS = np.array([_spelt(words) for words in TO_BITS])
 
 
 class Ground(NamedTuple):
@@ -414,85 +328,3 @@ def mirror(desk: Desk, tile: Tile) -> None:
         for line in range(0, tile.lines * stride, stride):
             left[line] = left[line + 1]
             right[line + last] = right[line + last - 1]
-
-
-@compiled
-def sense(desk: Desk, tile: Tile, part: Part) -> None:
-    """Set unrest and either error of every sample of a quarter grid."""
-    planes, stride, start, length = desk.planes, tile.stride, part.start, part.length
-    # The line above is the one before in a plane of odd rows, the same in one of even rows.
-    above = start - part.row * stride
-    left = start - part.column
-    corner = above - part.column
-    upright = planes[part.plane ^ 2]
-    beside = planes[part.plane ^ 1]
-    across = planes[part.plane ^ 3]
-    _sense(
-        planes[part.plane, start : start + length],
-        (upright[above : above + length], upright[above + stride : above + stride + length]),
-        (beside[left : left + length], beside[left + 1 : left + 1 + length]),
-        (across[corner : corner + length], across[corner + 1 : corner + 1 + length]),
-        (
-            across[corner + stride : corner + stride + length],
-            across[corner + stride + 1 : corner + stride + 1 + length],
-        ),
-        desk,
-    )
-
-
-@compiled
-def _sense(  # noqa: PLR0917 - one for each line of neighbours
-    values: Array,
-    upright: tuple[Array, Array],
-    beside: tuple[Array, Array],
-    over: tuple[Array, Array],
-    under: tuple[Array, Array],
-    desk: Desk,
-) -> None:
-    fit = desk.unrest.dtype.type
-    unrest, plain, sharp = desk.unrest, desk.plain, desk.sharp
-    norths, souths = upright
-    wests, easts = beside
-    for k in range(len(values)):
-        n, s, w, e = norths[k], souths[k], wests[k], easts[k]
-        nw, ne, sw, se = over[0][k], over[1][k], under[0][k], under[1][k]
-        up, down, near = fit(nw + ne), fit(sw + se), fit(fit(n + s) + fit(w + e))
-        unrest[k] = fit(
-            fit(abs(fit(up - fit(n + n))) + abs(fit(down - fit(s + s))))
-            + fit(abs(fit(fit(nw + sw) - fit(w + w))) + abs(fit(fit(ne + se) - fit(e + e))))
-        )
-        plain[k] = fit(values[k] - fit(fit(near + fit(2)) >> fit(2)))
-        sharp[k] = fit(values[k] - fit(fit(fit(near + near) - fit(up + down) + fit(2)) >> fit(2)))
-
-
-@compiled
-def weigh(desk: Desk, part: Part, header: int) -> None:
-    """Set ``excess``: how much larger each error is than the least one that carries.
-
-    Negative where the sample neither carries nor gives way. The class is not
-    looked up: its floor is the unrest with all but its first three bits cleared.
-    """
-    errors = desk.sharp if header & 1 else desk.plain
-    fit = desk.unrest.dtype.type
-    unrest, excess = desk.unrest, desk.excess
-    usable = desk.usable[part.plane, part.start : part.start + part.length]
-    slope, offset = fit(STEEPNESS[header >> 6]), fit(STARTS[header >> 4 & 3])
-    for k in range(len(usable)):
-        # Beyond this unrest every class rests, unless all carry alike.
-        calm = min(unrest[k], fit(CALM - 1))
-        smear = fit(calm | fit(calm >> fit(1)))
-        smear = fit(smear | fit(smear >> fit(2)))
-        smear = fit(smear | fit(smear >> fit(4)))
-        smear = fit(smear | fit(smear >> fit(8)))
-        cleared = fit(max(fit(fit(smear + fit(1)) >> fit(3)), fit(1)) - fit(1))
-        least = fit(fit(fit(fit(calm & fit(~cleared)) * slope) >> fit(8)) + offset)
-        size = fit(errors[k] ^ fit(errors[k] >> fit(31)))
-        excess[k] = fit(size - least) if (least <= fit(REACH)) & (usable[k] > 0) else fit(-1)
-
-
-@compiled
-def class_of(unrest: int) -> int:
-    """Return the class of a sample."""
-    if unrest < CALM:
-        return int(CLASS[unrest])
-    return int(np.searchsorted(EDGES, unrest, side="right")) - 1
