@@ -111,17 +111,24 @@ def _create(path: Path) -> None:
         os.close(os.open(path, flags, 0o600))
     except FileExistsError:
         return
-    for folder in (path.parent, path.parent.parent):  # the folder may be as new as the file
-        with suppress(PermissionError):  # then it was there before us
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+    _sync(path.parent)
+    with suppress(PermissionError):  # then it was there before us
+        _sync(path.parent.parent)  # the folder may be as new as the file
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
+    # The switch went through a rollback journal. Were its name to come back after a power cut,
+    # SQLite would roll the switch back, and every commit in the WAL with it.
+    _sync(path.parent)
     found = connection.pragma("user_version")
     if found == 0:
         connection.execute("BEGIN IMMEDIATE")
