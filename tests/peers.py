@@ -116,7 +116,8 @@ def storescu(port: int, files: list[Path], *, aet: str = "DEMO") -> dict[Path, b
     sent = {}
     for path in files:
         done = subprocess.run(
-            [program("storescu"), "-R", "-aet", aet, "-aec", "SEALNODE", "127.0.0.1", str(port), str(path)],
+            [program("storescu"), "-R", "-aet", aet, "-aec", "SEALNODE",
+             "127.0.0.1", str(port), str(path)],
             capture_output=True, env=TUNED, timeout=60, check=False,
         )  # fmt: skip
         sent[path] = done.returncode == 0
