@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,12 +68,13 @@ class Known:
 
     :param sent: the bytes that were sent; None if they are gone.
     :param original: the bytes as received; None if they are gone.
-    :param sealed: whether it was sealed, or let pass as it came.
+    :param sealed: whether it was sealed, or let pass as it came; None if that
+        is not known any more.
     """
 
-    sent: bytes | None
-    original: bytes | None
-    sealed: bool
+    sent: bytes | None = None
+    original: bytes | None = None
+    sealed: bool | None = None
 
 
 class Evidence:
@@ -112,12 +112,12 @@ class Judge:
 
     def judge(self, data: bytes, known: Known) -> Judgement:
         """Return what is true of the bytes of one object that came back."""
-        if not known.sealed:
+        if known.sealed is False:
             return self._compare(data, known)
         found = self._examiner.examine(data)
         verdict = found.verdict
         if verdict.kind not in {VerdictKind.INTACT, VerdictKind.HEADER_COERCED}:
-            kind = VerdictKind.LOSSY if self._lost(data, known) else verdict.kind
+            kind = VerdictKind.LOSSY if _lost(data, known, verdict.kind) else verdict.kind
             return changed(kind, verdict.reason, data, found)
         if not found.exact:
             return changed(verdict.kind, "the original cannot be restored", data, found)
@@ -132,13 +132,6 @@ class Judge:
         if known.sent is not None and _dataset(data) == _dataset(known.sent):
             return True
         return known.original is None or self._examiner.is_of(found, known.original)
-
-    def _lost(self, data: bytes, known: Known) -> bool:
-        """Return whether it was compressed with loss since it was sent."""
-        with suppress(UnreadableError):
-            before = known.sent is not None and _lossy(reader.read(known.sent))
-            return not before and _lossy(reader.read(data))
-        return False
 
     def _compare(self, data: bytes, known: Known) -> Judgement:
         """Judge what carries no seal by the bytes that were sent."""
@@ -176,3 +169,14 @@ def _dataset(file: bytes) -> bytes | None:
 def _lossy(obj: DicomObject) -> bool:
     """Return whether the header admits a compression with loss, PS3.3 C.7.6.1.1.5."""
     return obj.text("LossyImageCompression") == "01" or obj.transfer_syntax_uid in LOSSY_SYNTAXES
+
+
+def _lost(data: bytes, known: Known, kind: VerdictKind) -> bool:
+    """Return whether an object was compressed with loss since it was sent."""
+    try:
+        now = reader.read(data)
+        if known.sent is None:  # what is sealed is never sent in such a syntax
+            return kind is VerdictKind.TAMPERED and now.transfer_syntax_uid in LOSSY_SYNTAXES
+        return _lossy(now) and not _lossy(reader.read(known.sent))
+    except UnreadableError:
+        return False

@@ -24,12 +24,13 @@ from node.types import Action, Unsealable
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from node.audit.base import AuditSink
     from node.audit.log import JsonLog
     from node.config.schema import Config
     from node.crypto.keyring import DirectoryKeys
+    from node.dicom.acceptance import Offer
     from node.dicom.archive import Archive
     from node.dicom.limits import Limits
     from node.dicom.pixels import Codec
@@ -40,11 +41,10 @@ if TYPE_CHECKING:
     from node.forward import Forwarder
     from node.mark.base import Embedder
     from node.process import Marker, Processor
-    from node.readback import Readback
     from node.reap import Reaper
     from node.receive import StorageReceiver
     from node.spool.base import BlobStore, Ledger
-    from node.types import Delivery, Destination, Outcome, Route
+    from node.types import Delivery, Destination, Outcome, Peer, Route
     from node.verify import Examiner
     from node.worker import Doorbell
 
@@ -176,7 +176,7 @@ def requestor(config: Config, destination: Destination) -> Requestor:
         destination,
         aet=config.node.aet,
         limits=limits(config),
-        tls=_client_tls(config, destination.tls),
+        tls=client_tls(config, destination.tls),
         response=config.node.timeouts.dimse,
     )
 
@@ -244,7 +244,8 @@ def known(config: Config, destination: Destination, wanted: Wanted) -> Wanted:
     )
 
 
-def _client_tls(config: Config, name: str) -> ssl.SSLContext | None:
+def client_tls(config: Config, name: str) -> ssl.SSLContext | None:
+    """Return what secures connections of ours, by the name of a ``[tls.*]`` table."""
     if not name:
         return None
     from node.dicom import tls
@@ -278,14 +279,22 @@ def receiver(config: Callable[[], Config]) -> StorageReceiver:
         ledger=ledger(now),
         decide=lambda instance: routing.decide(config().routes, instance),
         source_of=lambda peer, names: routing.source_of(config().sources.values(), peer, names),
+        workstation_of=lambda peer, names: routing.source_of(
+            config().workstations.values(), peer, names
+        ),
         called_aets=frozenset({now.node.aet}),
         pseudonym=keys(now).pseudonymizer().pseudonym,
         ring=doorbell(now, "process").ring,
     )
 
 
-def server(config: Config, receiver: StorageReceiver) -> Server:
-    """Return the listening side of stage 1, its port bound."""
+def server(
+    config: Config, receiver: StorageReceiver, services: Callable[[Peer], Sequence[Offer]]
+) -> Server:
+    """Return the listening side of stage 1, its port bound.
+
+    :param services: what a peer may use beside storage.
+    """
     from node.dicom.acceptance import Settings
     from node.dicom.server import Server
 
@@ -299,6 +308,7 @@ def server(config: Config, receiver: StorageReceiver) -> Server:
             unknown_classes=config.node.unknown_sop_classes,
             reuse_port=config.node.receivers > 1,
             limits=limits(config),
+            services=services,
         ),
     )
 
@@ -363,27 +373,6 @@ def proved(rows: Ledger, routes: dict[str, Route], delivery: Delivery) -> None:
     route = routes.get(entry.route)
     if route is None or route.unsealable is not Unsealable.RELAY:
         raise ProofError("an unprotected object must not leave", code="unprotected")
-
-
-def readback(config: Config, destination: Destination, codec: Codec) -> Readback:
-    """Return stage 4 for one destination."""
-    from node.judge import Evidence, Judge
-    from node.readback import Readback
-
-    state = config.node.state
-    return Readback(
-        ledger=ledger(config),
-        blobs=blobs(config),
-        destination=destination,
-        archive=archive(config, destination),
-        judge=Judge(examiner(config, codec)),
-        evidence=Evidence(state / "evidence"),
-        folder=state / "retrieved",
-        pseudonym=keys(config).pseudonymizer().pseudonym,
-        chance=random.random,
-        worker=worker_name(f"verify-{destination.name}"),
-        lease=config.node.lease,
-    )
 
 
 def reaper(config: Config, sink: AuditSink) -> Reaper:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
-from node import wiring
+from node import proxy, wiring
 from node.config.check import approve
 from node.config.load import load
 from node.errors import ConfigError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from node.config.schema import Config
 
 CHECK_SECONDS = 0.5  # how long a signal may go unnoticed
+WITNESSES = 2  # loops that answer for workstations
 JOIN_SECONDS = 80.0  # less than systemd's TimeoutStopSec
 
 log = structlog.get_logger()
@@ -52,8 +53,11 @@ class Receiving:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._stack = ExitStack()
         self._receiver = wiring.receiver(lambda: self._config)
-        self._server = wiring.server(config, self._receiver)
+        codec = self._stack.enter_context(wiring.codec())
+        services = proxy.services(lambda: self._config, self._receiver.ledger, codec)
+        self._server = wiring.server(config, self._receiver, services)
 
     def start(self) -> None:
         """Accept associations."""
@@ -70,6 +74,7 @@ class Receiving:
         """Let objects on their way arrive, then end every association."""
         self._server.close()
         self._receiver.ledger.close()
+        self._stack.close()
 
 
 class Working:
@@ -151,12 +156,22 @@ def forwarding(config: Config, stop: threading.Event, stack: ExitStack) -> list[
 
 
 def verifying(config: Config, stop: threading.Event, stack: ExitStack) -> list[Worker]:
-    """Return the loops of stage 4: one for each destination that is read back from."""
+    """Return the loops of stage 4: for each destination to read back from; the witnesses."""
     workers = []
+    if config.workstations:
+        desk = proxy.desk(config)
+        stack.callback(desk.close)
+        for number in range(WITNESSES):
+            witness = proxy.witness(config, stack.enter_context(wiring.codec()))
+            workers.append(
+                Worker(
+                    f"witness-{number}", partial(desk.serve, witness.answer), idle=0.0, stop=stop
+                )
+            )
     for destination in config.destinations.values():
         if destination.enabled and destination.readback:
             codec = stack.enter_context(wiring.codec())
-            reader = wiring.readback(config, destination, codec)
+            reader = proxy.readback(config, destination, codec)
             workers.append(
                 Worker(
                     f"verify-{destination.name}", reader.step, idle=config.node.poll * 10, stop=stop

@@ -1,28 +1,60 @@
-"""One archive as a place to fetch from: C-GET, else C-MOVE, and C-FIND to tell what it holds."""
+"""One archive as a place to ask and to fetch from: C-FIND, C-GET, else C-MOVE.
+
+SECURITY: what an archive says is passed on or counted, never logged.
+"""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom.dimse_primitives import C_CANCEL, C_FIND
+from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
-from node.dicom import contexts, status
+from node.dicom import contexts, reader, status
+from node.dicom.elements import element_bytes
+from node.dicom.headers import assemble
+from node.dicom.recode import recode
 from node.dicom.requestor import NoContextError, PeerRejectedError, abort, release
 from node.dicom.retrieve import PENDING, FetchError, fetch_by_get, fetch_by_move
-from node.errors import UnreachableError
+from node.errors import UnreachableError, UnreadableError, UnsealableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pynetdicom.presentation import PresentationContext
+
     from node.dicom.acceptance import Settings
+    from node.dicom.reader import DicomObject
     from node.dicom.requestor import Requestor
-    from node.dicom.retrieve import Wanted
+    from node.dicom.retrieve import Take, Wanted
+    from node.dicom.upper import Synchronous
+
+    Keys = dict[str, tuple[str, ...]]
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # Study Root Query/Retrieve Information Model - FIND
+MAX_LISTED = 65535  # sub-operations are counted in 16 bits: PS3.7 9.1.3
+RETRIEVE_AET = 0x00080054
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One instance that an archive says it has."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
 
 
 class Archive:
-    """Reads objects back from one destination. Not for several threads.
+    """Asks and reads back from one destination. Not for several threads.
 
     :param receiving: the SCP that C-MOVE sends to; the archive must know its
         AE title, host and port.
@@ -33,19 +65,20 @@ class Archive:
         self._receiving = receiving
         self._by_move = False
 
-    def fetch(self, wanted: Wanted, folder: Path) -> list[Path]:
+    def fetch(self, wanted: Wanted, folder: Path, take: Take | None = None) -> list[Path]:
         """Return what is wanted as files in a folder, named by their SHA-256.
 
+        :param take: is given each file as it arrives instead.
         :raises FetchError: the archive did not give all.
         :raises UnreachableError: it is not there, or offers neither way.
         """
         if not self._by_move:
             try:
-                return list(fetch_by_get(self._requestor, wanted, folder))
+                return list(fetch_by_get(self._requestor, wanted, folder, take))
             except (NoContextError, PeerRejectedError):
                 self._by_move = True
         try:
-            return list(fetch_by_move(self._requestor, wanted, folder, self._receiving))
+            return list(fetch_by_move(self._requestor, wanted, folder, self._receiving, take))
         except (NoContextError, PeerRejectedError, OSError) as error:
             self._by_move = False
             name = self._requestor.destination.name
@@ -60,20 +93,172 @@ class Archive:
 
         :raises UnreachableError: it does not say.
         """
+        with self._asking([build_context(FIND, list(contexts.NATIVE_LE))]) as assoc:
+            return bool(list(_matches(assoc, wanted.identifier())))
+
+    def contents(self, level: str, keys: Keys) -> list[Listed]:
+        """Return the instances below what the unique keys of a request name.
+
+        :param level: of the request; the keys of the levels above it are there.
+        :raises UnreachableError: the archive does not say.
+        """
+        with self._asking([build_context(FIND, list(contexts.NATIVE_LE))]) as assoc:
+            found: list[Listed] = []
+            for study in self._studies(assoc, level, keys):
+                for series in self._series(assoc, study, keys):
+                    found += self._instances(assoc, study, series, keys)
+                    if len(found) > MAX_LISTED:
+                        raise FetchError("more than can be counted", code="too_many")
+            return found
+
+    def query(
+        self,
+        model: str,
+        identifier: bytes,
+        transfer_syntax_uid: str,
+        cancelled: Callable[[], bool],
+        *,
+        retrieve_aet: str,
+    ) -> Iterator[tuple[int, bytes | None]]:
+        """Pass a C-FIND on; yield (status, identifier) as they come, the final one last.
+
+        :param identifier: and every answer, in ``transfer_syntax_uid``.
+        :param cancelled: asked after each answer; the archive is then told.
+        :param retrieve_aet: put in the place of the archive's Retrieve AE Title.
+        :raises UnreachableError: it does not answer.
+        """
+        syntaxes = dict.fromkeys([transfer_syntax_uid, reader.IMPLICIT_LE])
+        proposed = [build_context(model, syntax) for syntax in syntaxes]
+        with self._asking(proposed) as assoc:
+            context = _context(assoc)
+            spoken = str(context.transfer_syntax[0])
+            asked = _recoded(identifier, transfer_syntax_uid, spoken)
+            for value, answer in _ask(assoc, context, model, asked, cancelled):
+                if answer is None:
+                    yield value, None
+                    continue
+                there = _recoded(answer, spoken, transfer_syntax_uid)
+                yield value, _readdressed(there, transfer_syntax_uid, retrieve_aet)
+
+    def _studies(self, assoc: Synchronous, level: str, keys: Keys) -> list[str]:
+        if level != "PATIENT":
+            return list(keys.get("StudyInstanceUID", ()))
+        query = Dataset()
+        query.QueryRetrieveLevel = "STUDY"
+        query.PatientID = "\\".join(keys["PatientID"])
+        query.StudyInstanceUID = ""
+        return [match.text("StudyInstanceUID") for match in _matches(assoc, query)]
+
+    def _series(self, assoc: Synchronous, study: str, keys: Keys) -> list[str]:
+        if given := keys.get("SeriesInstanceUID"):
+            return list(given)
+        query = Dataset()
+        query.QueryRetrieveLevel = "SERIES"
+        query.StudyInstanceUID = study
+        query.SeriesInstanceUID = ""
+        return [match.text("SeriesInstanceUID") for match in _matches(assoc, query)]
+
+    def _instances(self, assoc: Synchronous, study: str, series: str, keys: Keys) -> list[Listed]:
+        query = Dataset()
+        query.QueryRetrieveLevel = "IMAGE"
+        query.StudyInstanceUID = study
+        query.SeriesInstanceUID = series
+        query.SOPInstanceUID = list(keys.get("SOPInstanceUID", ()))
+        query.SOPClassUID = ""
+        return [
+            Listed(study, series, match.text("SOPInstanceUID"), match.text("SOPClassUID"))
+            for match in _matches(assoc, query)
+        ]
+
+    @contextmanager
+    def _asking(self, proposed: list[PresentationContext]) -> Iterator[Synchronous]:
         try:
-            assoc = self._requestor.associate([build_context(FIND, list(contexts.NATIVE_LE))])
+            assoc = self._requestor.associate(proposed)
         except (NoContextError, PeerRejectedError) as error:
             raise UnreachableError("the archive cannot be asked", code="no_query") from error
         finished = False
         try:
-            there = False
-            for answer, _ in assoc.send_c_find(wanted.identifier(), FIND):
-                value = answer.get("Status")
-                there = there or value in PENDING
-                if value not in {*PENDING, status.SUCCESS}:
-                    code = "no_response" if value is None else f"status_{value:04x}"
-                    raise FetchError("the archive does not answer the query", code=code)
+            yield assoc
             finished = True
         finally:
             (release if finished else abort)(assoc)
-        return there
+
+
+def _matches(assoc: Synchronous, query: Dataset) -> Iterator[DicomObject]:
+    """Yield the matches of a C-FIND in the Study Root model.
+
+    :raises UnreachableError: the archive does not give all, or gives nonsense.
+    """
+    context = _context(assoc)
+    syntax = context.transfer_syntax[0]
+    identifier = encode(query, is_implicit_vr=syntax.is_implicit_VR, is_little_endian=True)
+    assert identifier is not None
+    for value, match in _ask(assoc, context, FIND, identifier, lambda: False):
+        if match is not None:
+            try:
+                yield reader.read_dataset(match, str(syntax))
+            except UnreadableError as error:
+                raise FetchError("an answer is malformed", code=error.code) from error
+        elif value != status.SUCCESS:
+            raise FetchError("the archive does not answer", code=f"status_{value:04x}")
+
+
+def _context(assoc: Synchronous) -> PresentationContext:
+    return next(iter(assoc.accepted_contexts))
+
+
+def _ask(
+    assoc: Synchronous,
+    context: PresentationContext,
+    model: str,
+    identifier: bytes,
+    cancelled: Callable[[], bool],
+) -> Iterator[tuple[int, bytes | None]]:
+    """Send a C-FIND; yield (status, identifier) of each response."""
+    request = C_FIND()
+    request.MessageID = 1
+    request.AffectedSOPClassUID = UID(model)
+    request.Priority = 0
+    request.Identifier = BytesIO(identifier)
+    assoc.dimse.send_msg(request, context.context_id or 1)
+    told = False
+    while True:
+        _, response = assoc.dimse.get_msg(block=True)
+        if not isinstance(response, C_FIND) or response.Status is None:
+            raise FetchError("the archive does not answer", code="no_response")
+        value = int(response.Status)
+        if value not in PENDING or response.Identifier is None:
+            yield value, None
+            return
+        yield value, response.Identifier.getvalue()
+        if not told and cancelled():
+            told = True
+            cancel = C_CANCEL()
+            cancel.MessageIDBeingRespondedTo = 1
+            assoc.dimse.send_msg(cancel, context.context_id or 1)
+
+
+def _recoded(data: bytes, source: str, target: str) -> bytes:
+    """Return an identifier in another transfer syntax.
+
+    :raises UnreachableError: it is malformed.
+    """
+    if source == target:
+        return data
+    try:
+        return recode(data, reader.encoding_of(source), reader.encoding_of(target))
+    except UnreadableError as error:
+        raise UnreachableError("an identifier is malformed", code=error.code) from error
+
+
+def _readdressed(identifier: bytes, transfer_syntax_uid: str, aet: str) -> bytes:
+    """Return a match that says to retrieve from us; one that is malformed as it is."""
+    try:
+        obj = reader.read_dataset(identifier, transfer_syntax_uid)
+        if RETRIEVE_AET not in obj.index:
+            return identifier
+        value = aet.encode("ascii").ljust(len(aet) + len(aet) % 2)
+        element = element_bytes(RETRIEVE_AET, "AE", value, obj.encoding)
+        return b"".join(assemble(obj, {RETRIEVE_AET: element}))
+    except (UnreadableError, UnsealableError):
+        return identifier

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from node.spool.base import DeliveryClaim
     from node.types import DeliveryState, Event
 
@@ -68,8 +70,8 @@ class Aftercare(Protocol):
         """
         ...
 
-    def count(self, finding: Finding, event: Event) -> None:
-        """Count what was found in an object that was not read back by a claim."""
+    def count(self, findings: Mapping[Finding, int], event: Event) -> None:
+        """Count what was found in objects that were not read back by a claim."""
         ...
 
     def found(self, *, since: float) -> list[Found]:

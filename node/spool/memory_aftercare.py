@@ -13,7 +13,7 @@ from node.spool.tables import Tables
 from node.types import DeliveryState, EntryState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from node.types import Event
 
@@ -71,10 +71,11 @@ class MemoryAftercare(Tables):
             self._findings[self._today(), finding] += 1
             self.record(event)
 
-    def count(self, finding: Finding, event: Event) -> None:
-        """Count what was found in an object that was not read back by a claim."""
+    def count(self, findings: Mapping[Finding, int], event: Event) -> None:
+        """Count what was found in objects that were not read back by a claim."""
         with self._lock:
-            self._findings[self._today(), finding] += 1
+            for finding, number in findings.items():
+                self._findings[self._today(), finding] += number
             self.record(event)
 
     def found(self, *, since: float) -> list[Found]:

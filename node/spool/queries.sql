@@ -226,8 +226,8 @@ WHERE id = :id AND token = :token AND leased_until IS NOT NULL AND readback_at I
 UPDATE entry SET state = 'ready', ended_at = NULL WHERE id = :entry AND state = 'done';
 
 -- name: count_verdict
-INSERT INTO verdict VALUES (:day, :destination, :modality, :verdict, 1)
-ON CONFLICT DO UPDATE SET number = number + 1;
+INSERT INTO verdict VALUES (:day, :destination, :modality, :verdict, :number)
+ON CONFLICT DO UPDATE SET number = number + :number;
 
 -- name: verdicts
 SELECT day, destination, modality, verdict, number FROM verdict WHERE day >= :day

@@ -12,6 +12,8 @@ from node.spool.rows import delivery_of
 from node.types import DeliveryState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import apsw
 
     from node.types import Event
@@ -61,11 +63,12 @@ class SqliteAftercare(Changing):
 
         self._commit.run(change)
 
-    def count(self, finding: Finding, event: Event) -> None:
-        """Count what was found in an object that was not read back by a claim."""
+    def count(self, findings: Mapping[Finding, int], event: Event) -> None:
+        """Count what was found in objects that were not read back by a claim."""
 
         def change(db: apsw.Connection) -> None:
-            self._count(db, finding)
+            for finding, number in findings.items():
+                self._count(db, finding, number)
             self._add(db, event)
 
         self._commit.run(change)
@@ -83,6 +86,6 @@ class SqliteAftercare(Changing):
             for row in rows
         ]
 
-    def _count(self, db: apsw.Connection, finding: Finding) -> None:
-        values = {**asdict(finding), "day": int(self._now() // DAY_SECONDS)}
+    def _count(self, db: apsw.Connection, finding: Finding, number: int = 1) -> None:
+        values = {**asdict(finding), "day": int(self._now() // DAY_SECONDS), "number": number}
         self._do.count(db, "count_verdict", values)

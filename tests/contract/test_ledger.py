@@ -979,11 +979,11 @@ def test_findings_are_counted_by_day(ledger, clock):
     clock.now += 100
     [claim] = claim_readbacks(ledger)
     judge(ledger, claim, DeliveryState.VERIFIED)
-    ledger.count(INTACT, event("seen"))
+    ledger.count({INTACT: 3}, event("seen"))
     clock.now += 24 * HOUR
     other = Finding("pacs", "MR", "TAMPERED")
-    ledger.count(other, event("seen"))
+    ledger.count({other: 1}, event("seen"))
     day = int(START // 86400)
-    assert ledger.found(since=START) == [Found(day, INTACT, 2), Found(day + 1, other, 1)]
+    assert ledger.found(since=START) == [Found(day, INTACT, 4), Found(day + 1, other, 1)]
     assert ledger.found(since=clock.now) == [Found(day + 1, other, 1)]
     assert [e.event for _, _, e in ledger.outbox(limit=99)][-3:] == ["read_back", "seen", "seen"]

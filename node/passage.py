@@ -1,0 +1,257 @@
+"""The objects of one retrieval on their way from the PACS to a workstation.
+
+Three things go on at once: the PACS sends, the witness verifies, and the
+workstation receives. No more than a few objects wait in between, so that a
+slow workstation slows the PACS down and the disk does not fill.
+
+SECURITY: fails closed: what cannot be verified is not passed on.
+"""
+
+from __future__ import annotations
+
+import mmap
+import queue
+import threading
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from node.desk import Question
+from node.dicom import reader
+from node.dicom.annotation import remark
+from node.dicom.query import Piece
+from node.dicom.retrieve import Wanted
+from node.dicom.sending import Outgoing
+from node.errors import RefusedError, SealnodeError, UnreachableError
+from node.spool.aftercare import Finding
+from node.types import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from node.config.schema import Workstation
+    from node.desk import Opinion
+    from node.dicom.archive import Archive, Listed
+    from node.dicom.query import Counts, Query, Sender
+    from node.dicom.scp import StoreRequest
+    from node.spool.base import Ledger
+    from node.types import Destination
+
+    Facts = dict[str, str | int | float]
+    Examined = tuple[Path, str, Opinion]
+
+AHEAD = 8  # objects that may wait to be sent on
+WITNESSES = 2  # questions asked at once
+CHUNK = 500  # UIDs in one request: a UI value holds 65534 bytes
+TICK = 0.05  # seconds in which a workstation's cancelling is noticed
+
+log = structlog.get_logger()
+
+
+@dataclass(kw_only=True)
+class Passage:
+    """A :class:`~node.dicom.query.Retrieval` of what an archive has listed.
+
+    :param taking: the workstation that gets it.
+    :param spool: the folder that the witness knows; ``folder`` lies in it.
+    """
+
+    query: Query
+    taking: Workstation
+    pacs: Destination
+    archive: Archive
+    listed: Sequence[Listed]
+    spool: Path
+    folder: Path
+    sender: Sender | None
+    ask: Callable[[Question], Opinion]
+    ledger: Ledger
+    pseudonym: Callable[[str], str]
+    total: int = field(init=False)
+    _found: Counter[Finding] = field(default_factory=Counter)
+    _coerced: set[str] = field(default_factory=set)
+    _blocked: int = 0
+
+    def __post_init__(self) -> None:
+        self.total = len(self.listed)
+        self._coming: queue.Queue[Future[Examined] | None] = queue.Queue(AHEAD)
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(WITNESSES)
+        self._fetching = threading.Thread(target=self._fetch, name="retrieve", daemon=True)
+
+    def __iter__(self) -> Iterator[Piece]:
+        """Yield each object when it was verified, those that the PACS lost at the end."""
+        missing = {one.sop_instance_uid for one in self.listed}
+        self._fetching.start()
+        while (coming := self._next()) is not None:
+            try:
+                path, uid, opinion = coming.result()
+            except UnreachableError as error:
+                log.error("retrieve_unverified", code=error.code)  # noqa: TRY400 no traceback
+                continue  # it stays among the missing
+            missing.discard(uid)
+            yield self._piece(path, uid, opinion)
+            path.unlink(missing_ok=True)
+            path.with_suffix(".restored").unlink(missing_ok=True)
+        for uid in sorted(missing):
+            self._found[Finding(self.pacs.name, "", "MISSING")] += 1
+            yield Piece(uid, None)
+
+    def sent(self, counts: Counts) -> None:
+        """Tell the audit log what became of all of them."""
+        study = self.listed[0].study_instance_uid if self.listed else ""
+        facts: Facts = {
+            "kind": self.query.kind, "level": self.query.level, "to": self.taking.name,
+            "completed": counts.completed, "warned": counts.warning, "failed": counts.failed,
+            "blocked": self._blocked,
+            "verdicts": ",".join(f"{f.verdict}={n}" for f, n in sorted(
+                self._found.items(), key=lambda item: item[0].verdict)),
+        }  # fmt: skip
+        if self._coerced:
+            facts["coerced"] = ",".join(sorted(self._coerced))
+        event = self._event("retrieve_finished", study, facts, good=not counts.failed)
+        self.ledger.count(self._found, event)
+        log.info("retrieve_finished", destination=self.pacs.name, count=counts.completed)
+
+    def close(self) -> None:
+        """Stop fetching, and give up what is left."""
+        self._stopped.set()
+        if self._fetching.ident is not None:
+            while self._fetching.is_alive():
+                self._drain()
+                self._fetching.join(TICK)
+        self._pool.shutdown(cancel_futures=True)
+        close = getattr(self.sender, "close", None)
+        if close is not None:
+            close()
+
+    # The side of the PACS --------------------------------------------------
+
+    def _fetch(self) -> None:
+        try:
+            for wanted in _plan(self.query.level, self.listed):
+                self.archive.fetch(wanted, self.folder, self._take)
+        except SealnodeError as error:
+            log.warning("retrieve_failed", destination=self.pacs.name, code=error.code)
+        finally:
+            self._put(None)
+
+    def _take(self, path: Path, request: StoreRequest) -> None:
+        """Let a file be verified; waits while enough are under way.
+
+        :raises RefusedError: the retrieval has been given up.
+        """
+        if self._stopped.is_set():
+            raise RefusedError("the retrieval has ended", code="cancelled")
+        # the same bytes may come twice, and each file is removed when it was sent
+        own = path.rename(path.with_suffix(f".{threading.get_ident()}-{id(request)}"))
+        self._put(self._pool.submit(self._examine, own, request.sop_instance_uid))
+
+    def _examine(self, path: Path, uid: str) -> Examined:
+        name = str(path.relative_to(self.spool))
+        return path, uid, self.ask(Question(name, self.pacs.name, self.taking.name))
+
+    def _put(self, item: Future[Examined] | None) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._coming.put(item, timeout=TICK)
+            except queue.Full:
+                continue
+            return
+
+    def _drain(self) -> None:
+        while not self._coming.empty():
+            self._coming.get_nowait()
+
+    # The side of the workstation ----------------------------------------------
+
+    def _next(self) -> Future[Examined] | None:
+        """Wait for the next object; None when there are no more, or the peer has cancelled."""
+        while True:
+            try:
+                coming = self._coming.get(timeout=TICK)
+            except queue.Empty:
+                coming = None
+                if self._fetching.is_alive() or not self._coming.empty():
+                    if self.query.cancelled():
+                        return None
+                    continue
+            if coming is not None:
+                while not coming.done() and not self.query.cancelled():
+                    threading.Event().wait(TICK / 10)
+            return coming
+
+    def _piece(self, path: Path, uid: str, opinion: Opinion) -> Piece:
+        """Decide what the workstation gets of one object."""
+        self._found[Finding(self.pacs.name, opinion.modality, opinion.verdict)] += 1
+        self._coerced.update(opinion.coerced)
+        rule = {"proven": "pass", "unsealed": self.pacs.on_unmarked, "changed": self.pacs.on_tamper}
+        match rule[opinion.standing]:
+            case "pass":
+                restored = self.spool / opinion.restored if opinion.restored else path
+                return Piece(uid, _outgoing(restored), warned=bool(opinion.coerced))
+            case "warn":
+                self._tell("retrieve_warned", uid, opinion)
+                path.write_bytes(remark(path.read_bytes(), _remark(opinion)))
+                return Piece(uid, _outgoing(path), warned=True)
+            case _:
+                self._blocked += 1
+                self._tell("retrieve_blocked", uid, opinion)
+                return Piece(uid, None)
+
+    def _tell(self, name: str, uid: str, opinion: Opinion) -> None:
+        facts: Facts = {"verdict": opinion.verdict, "reason": opinion.reason}
+        if opinion.evidence:
+            facts["evidence"] = opinion.evidence
+        self.ledger.record(self._event(name, uid, facts, good=False))
+        log.error(name, destination=self.pacs.name, verdict=opinion.verdict, reason=opinion.reason)
+
+    def _event(self, name: str, uid: str, facts: Facts, *, good: bool) -> Event:
+        where: Facts = {"workstation": self.query.peer.workstation, "destination": self.pacs.name}
+        return Event(
+            name,
+            object=self.pseudonym(uid) if uid else "",
+            actor=self.query.peer.calling_aet,
+            outcome="success" if good else "failure",
+            facts=where | facts,
+        )
+
+
+def _plan(level: str, listed: Sequence[Listed]) -> Iterator[Wanted]:
+    """Yield what to fetch, in as few requests as the level allows."""
+    pairs = tuple(
+        (uid, reader.EXPLICIT_LE) for uid in dict.fromkeys(x.sop_class_uid for x in listed) if uid
+    )
+    groups: dict[tuple[str, str], dict[str, None]] = {}
+    for one in listed:
+        key = (one.study_instance_uid, one.series_instance_uid if level == "IMAGE" else "")
+        lower = one.sop_instance_uid if level == "IMAGE" else one.series_instance_uid
+        groups.setdefault(key, {})[lower if level in {"IMAGE", "SERIES"} else ""] = None
+    for (study, series), names in groups.items():
+        uids = list(names)
+        for start in range(0, len(uids), CHUNK):
+            some = "\\".join(uids[start : start + CHUNK])
+            if level == "IMAGE":
+                yield Wanted(study, series, some, pairs)
+            else:
+                yield Wanted(study, some, "", pairs)
+
+
+def _outgoing(path: Path) -> Outgoing:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        obj = reader.read(data)
+        return Outgoing(
+            obj.text("SOPClassUID"),
+            obj.text("SOPInstanceUID"),
+            obj.transfer_syntax_uid,
+            lambda: path.open("rb"),
+        )
+
+
+def _remark(opinion: Opinion) -> str:
+    said = f"SEALNODE: {opinion.verdict}: {opinion.reason or 'not as it was sealed'}"
+    return said.encode("ascii", "replace").decode()

@@ -1,0 +1,121 @@
+"""Config -> what reads back from a PACS, and what stands between it and its workstations.
+
+The other half of :mod:`node.wiring`, under the same rule: imports happen where
+they are needed.
+"""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import TYPE_CHECKING
+
+from node import wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from node.config.schema import Config, Workstation
+    from node.desk import Desk
+    from node.dicom.acceptance import Offer
+    from node.dicom.pixels import Codec
+    from node.dicom.query import Sender
+    from node.dicom.sending import Originator
+    from node.readback import Readback
+    from node.spool.base import Ledger
+    from node.types import Destination, Peer
+    from node.witness import Witness
+
+RETRIEVED, EVIDENCE, DESK = "retrieved", "evidence", "witness.sock"  # in the state folder
+
+
+def services(
+    config: Callable[[], Config], ledger: Ledger, codec: Codec
+) -> Callable[[Peer], Sequence[Offer]]:
+    """Return what gives the services that a peer may use beside storage."""
+    from node.desk import ask
+    from node.dicom.query import QueryScp
+    from node.dicom.transcode import transcode
+    from node.retrieve import Retriever
+
+    now = config()
+    retriever = Retriever(
+        aet=now.node.aet,
+        workstations=lambda: config().workstations,
+        destinations=lambda: config().destinations,
+        archives=lambda destination: wiring.archive(config(), destination),
+        senders=lambda workstation, originator: sender(config(), codec, workstation, originator),
+        ask=partial(ask, now.node.state / DESK),
+        ledger=ledger,
+        folder=now.node.state / RETRIEVED,
+        pseudonym=wiring.keys(now).pseudonymizer().pseudonym,
+    )
+    fit = partial(transcode, codec=codec)
+
+    def offered(peer: Peer) -> Sequence[Offer]:
+        return [QueryScp(retriever, peer, transcode=fit)] if peer.workstation else []
+
+    return offered
+
+
+def sender(
+    config: Config, codec: Codec, workstation: Workstation, originator: Originator
+) -> Sender:
+    """Return what sends to a workstation on behalf of a C-MOVE."""
+    from node.dicom.requestor import Requestor
+    from node.dicom.scu import StorageScu
+    from node.dicom.transcode import transcode
+    from node.types import Destination
+
+    peer = Requestor(
+        Destination(workstation.name, workstation.aet, workstation.host, workstation.port),
+        aet=config.node.aet,
+        limits=wiring.limits(config),
+        tls=wiring.client_tls(config, workstation.tls),
+        response=config.node.timeouts.dimse,
+    )
+    return StorageScu(peer, transcode=partial(transcode, codec=codec), originator=originator)
+
+
+def desk(config: Config) -> Desk:
+    """Return where the process that talks to workstations puts its questions."""
+    from node.desk import Desk
+
+    config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Desk(config.node.state / DESK)
+
+
+def witness(config: Config, codec: Codec) -> Witness:
+    """Return what answers them."""
+    from node.judge import Evidence, Judge
+    from node.witness import Witness
+
+    return Witness(
+        judge=Judge(wiring.examiner(config, codec)),
+        ledger=wiring.ledger(config),
+        blobs=wiring.blobs(config),
+        evidence=Evidence(config.node.state / EVIDENCE),
+        folder=config.node.state / RETRIEVED,
+        restores=lambda name: name in config.workstations and config.workstations[name].restore,
+    )
+
+
+def readback(config: Config, destination: Destination, codec: Codec) -> Readback:
+    """Return stage 4 for one destination."""
+    from node.judge import Evidence, Judge
+    from node.readback import Readback
+
+    state = config.node.state
+    return Readback(
+        ledger=wiring.ledger(config),
+        blobs=wiring.blobs(config),
+        destination=destination,
+        archive=wiring.archive(config, destination),
+        judge=Judge(wiring.examiner(config, codec)),
+        evidence=Evidence(state / EVIDENCE),
+        folder=state / RETRIEVED,
+        pseudonym=wiring.keys(config).pseudonymizer().pseudonym,
+        chance=random.random,
+        worker=wiring.worker_name(f"verify-{destination.name}"),
+        lease=config.node.lease,
+    )

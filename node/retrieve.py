@@ -1,0 +1,139 @@
+"""Stage 4 for workstations: queries are passed on, and what is retrieved is verified on its way.
+
+What was proved goes on, as the original to those who may have it; what was
+changed is kept back, or goes on with a remark, as the destination's
+``on_tamper`` says.
+
+SECURITY: holds no keys: it asks the witness. What a workstation asks for and
+what the PACS answers is passed on, never logged.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from node.dicom.query import DESTINATION_UNKNOWN, UNABLE_TO_PROCESS, QueryError
+from node.dicom.sending import Originator
+from node.errors import UnreachableError
+from node.passage import Passage
+from node.types import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from node.config.schema import Workstation
+    from node.desk import Opinion, Question
+    from node.dicom.archive import Archive
+    from node.dicom.query import Query, Sender
+    from node.spool.base import Ledger
+    from node.types import Destination
+
+    Facts = dict[str, str | int | float]
+
+CANNOT_COUNT = 0xA701  # PS3.4 Table C.4-2
+
+
+@dataclass(kw_only=True)
+class Retriever:
+    """Finds and gives: a :class:`~node.dicom.query.Provider`.
+
+    :param aet: ours, for Retrieve AE Title.
+    :param archives: makes what asks a destination, anew for each request.
+    :param senders: makes what sends to a workstation on behalf of a C-MOVE.
+    :param ask: puts a question to the witness.
+    :param folder: for what is under way.
+    :param pseudonym: what stands for a UID in events.
+    """
+
+    aet: str
+    workstations: Callable[[], Mapping[str, Workstation]]
+    destinations: Callable[[], Mapping[str, Destination]]
+    archives: Callable[[Destination], Archive]
+    senders: Callable[[Workstation, Originator], Sender]
+    ask: Callable[[Question], Opinion]
+    ledger: Ledger
+    folder: Path
+    pseudonym: Callable[[str], str]
+
+    def find(self, query: Query) -> Iterator[tuple[int, bytes | None]]:
+        """Pass a query on and its answers back.
+
+        :raises QueryError: the PACS does not answer.
+        """
+        asking = self.workstations()[query.peer.workstation]
+        pacs = self.destinations()[asking.pacs]
+        count, final = 0, UNABLE_TO_PROCESS
+        try:
+            for value, identifier in self.archives(pacs).query(
+                query.model,
+                query.identifier,
+                query.transfer_syntax_uid,
+                query.cancelled,
+                retrieve_aet=self.aet,
+            ):
+                final = value
+                count += identifier is not None
+                yield value, identifier
+        except UnreachableError as error:
+            raise QueryError(str(error), code=error.code, status=UNABLE_TO_PROCESS) from error
+        finally:
+            facts: Facts = {"level": query.level, "count": count, "status": f"{final:04X}H"}
+            self.ledger.record(self._event("query_forwarded", asking, facts))
+
+    @contextmanager
+    def retrieve(self, query: Query, destination: str) -> Iterator[Passage]:
+        """Give what is asked for, verified.
+
+        :raises QueryError: it is not known where to send it, or the PACS does not answer.
+        """
+        asking = self.workstations()[query.peer.workstation]
+        taking, sender = asking, None
+        if query.kind == "move":
+            taking = self._taking(destination, asking)
+            sender = self.senders(taking, Originator(query.peer.calling_aet, query.message_id))
+        pacs = self.destinations()[asking.pacs]
+        archive = self.archives(pacs)
+        try:
+            listed = archive.contents(query.level, query.keys)
+        except UnreachableError as error:
+            raise QueryError(str(error), code=error.code, status=CANNOT_COUNT) from error
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            passage = Passage(
+                query=query,
+                taking=taking,
+                pacs=pacs,
+                archive=archive,
+                listed=listed,
+                spool=self.folder,
+                folder=Path(folder),
+                sender=sender,
+                ask=self.ask,
+                ledger=self.ledger,
+                pseudonym=self.pseudonym,
+            )
+            try:
+                yield passage
+            finally:
+                passage.close()
+
+    def _taking(self, aet: str, asking: Workstation) -> Workstation:
+        """Return the workstation that a C-MOVE names; the asking one, if it is that."""
+        named = [w for w in self.workstations().values() if w.aet == aet and w.host]
+        if asking in named:
+            return asking
+        if not named:
+            raise QueryError(
+                "no such move destination", code="destination", status=DESTINATION_UNKNOWN
+            )
+        return named[0]
+
+    def _event(
+        self, name: str, asking: Workstation, facts: Facts, *, outcome: str = "success"
+    ) -> Event:
+        where: Facts = {"workstation": asking.name, "destination": asking.pacs}
+        return Event(name, actor=asking.aet, outcome=outcome, facts=where | facts)
