@@ -9,16 +9,19 @@ SECURITY: holds the sealing key and what it takes to prove; needs no network.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 import node
+from node.copies import window_of
 from node.crypto import record as records
 from node.dicom import headers, identity, marked, reader
 from node.dicom import pixels as pixel_data
 from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
+from node.mark import robust
 from node.types import Action, EntryState, Event, Record, Unsealable, VerdictKind
 from node.verify import HEADER, RECORD, frame, header_binding
 from node.worker import guard
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from node.dicom.pixels import Codec, Pixels, Stored
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
+    from node.mark.robust import Added
     from node.spool.base import BlobStore, EntryClaim, Ledger
     from node.types import Binding, Quality, Route
     from node.verify import Examiner
@@ -52,6 +56,8 @@ class Order:
     :param carrier: ``"pixels"``, ``"header"``, or ``"auto"``: the header
         where the pixels cannot carry the payload.
     :param keep_file: restore preamble and meta information as well.
+    :param robust: the robust mark to add where there is enough picture for it
+        (:mod:`node.copies`); empty for none.
     """
 
     received_at: float
@@ -59,6 +65,7 @@ class Order:
     lossy: str = "refuse"
     carrier: str = "pixels"
     keep_file: bool = False
+    robust: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,7 @@ class Marked:
 
     :param data: the Part 10 file, whole.
     :param carrier: ``"pixels"`` or ``"header"``.
+    :param robust: whether the pixels carry the robust mark, too.
     """
 
     data: bytes
@@ -77,6 +85,7 @@ class Marked:
     key_id: str
     payload_bytes: int
     quality: Quality | None = None
+    robust: bool = False
 
 
 class Marker:
@@ -103,21 +112,33 @@ class Marker:
             return self._prove(obj, self._in_header(obj, order), order)
         try:
             pixels = pixel_data.load(obj, self._codec, lossy=order.lossy)
-            made = self._in_pixels(pixels, order)
+            made = self._in_pixels_twice(pixels, order)
         except (UnsealableError, DoesNotFitError):
             if order.carrier != "auto":
                 raise
             return self._prove(obj, self._in_header(obj, order), order)
         return self._prove(pixels.obj, made, order, pixels)
 
-    def _in_pixels(self, pixels: Pixels, order: Order) -> Marked:
+    def _in_pixels_twice(self, pixels: Pixels, order: Order) -> Marked:
+        """Add the robust mark, then the reversible one; that one alone if both do not fit."""
+        if order.robust:
+            with suppress(DoesNotFitError):
+                added = robust.add(pixels.carrier, order.robust, window_of(pixels))
+                return replace(self._in_pixels(pixels, order, added), robust=True)
+        return self._in_pixels(pixels, order)
+
+    def _in_pixels(self, pixels: Pixels, order: Order, added: Added | None = None) -> Marked:
         obj = pixels.obj  # the object as received, or decoded where it was compressed with loss
         binding = pixels.binding()
         work = self._work(f"reversible mark {self._embedder.name}", order)
         changes = marked.plan(obj, work, image=True)
         copy = headers.header_copy(obj)
-        payload = self._seal(obj, order, changes, pixels.sha256, binding, copied=copy is not None)
-        samples = self._embedder.embed(pixels.carrier, payload, self._sealer.tag_key(binding))
+        way_back = added.undo if added else b""
+        payload = self._seal(
+            obj, order, changes, pixels.sha256, binding, copied=copy is not None, way_back=way_back
+        )
+        carrier = replace(pixels.carrier, samples=added.samples) if added else pixels.carrier
+        samples = self._embedder.embed(carrier, payload, self._sealer.tag_key(binding))
         extremes = int(samples.min()), int(samples.max())
         private = self._private(copy, binding)
         stored = pixels.store(samples)
@@ -147,6 +168,7 @@ class Marker:
         binding: Binding,
         *,
         copied: bool,
+        way_back: bytes = b"",
     ) -> bytes:
         record = Record(
             attributes=identity.collect(obj),
@@ -155,6 +177,7 @@ class Marker:
             undo=marked.undo(obj, changes, header_copy=copied),
             logo=order.logo,
             file=obj.file if order.keep_file else b"",
+            robust=way_back,
         )
         return self._sealer.seal(records.encode(record, binding), binding, RECORD)
 
@@ -212,6 +235,7 @@ class Processor:
 
     :param route_of: the route of a name as configured now, or None.
     :param logo_of: the packed logo of a route.
+    :param robust_of: what the robust mark of a route says; empty for none.
     :param pseudonym: what stands for a UID in events.
     :param delay: seconds until the next attempt after so many.
     :param ring: wakes the stage that forwards.
@@ -226,6 +250,7 @@ class Processor:
         marker: Marker,
         route_of: Callable[[str], Route | None],
         logo_of: Callable[[Route], bytes],
+        robust_of: Callable[[Route], bytes],
         pseudonym: Callable[[str], str],
         delay: Callable[[int], float | None],
         ring: Callable[[], None],
@@ -237,6 +262,7 @@ class Processor:
         self._marker = marker
         self._route_of = route_of
         self._logo_of = logo_of
+        self._robust_of = robust_of
         self._pseudonym = pseudonym
         self._delay = delay
         self._ring = ring
@@ -278,6 +304,7 @@ class Processor:
             received_at=entry.instance.received_at,
             logo=self._logo_of(route) if route else b"",
             lossy=route.lossy if route else "refuse",
+            robust=self._robust_of(route) if route else b"",
         )
         try:
             self._send_on(claim, self._marker.mark(data, order))
@@ -313,6 +340,7 @@ class Processor:
                 "carrier": made.carrier,
                 "key_id": made.key_id,
                 "payload_bytes": made.payload_bytes,
+                "robust": int(made.robust),
             }
             if made.quality:
                 facts |= {

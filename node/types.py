@@ -128,6 +128,9 @@ class Route:
     :param match: facts of the association in ``snake_case`` and DICOM
         keywords in ``CamelCase``, each with the values that it accepts.
     :param logo: path of the hospital's PNG, or ``""``.
+    :param robust: ``"id"`` adds the hospital's robust mark, ``""`` does not.
+    :param recipient: number of whoever gets the images, told by that mark; 0
+        for nobody.
     :param priority: 0 routine, 1 high, 2 STAT; higher leaves first.
     """
 
@@ -140,6 +143,8 @@ class Route:
     uid: str = "keep"
     logo: str = ""
     lossy: str = "refuse"
+    robust: str = ""
+    recipient: int = 0
     priority: int = 0
 
 
@@ -388,6 +393,9 @@ class Verdict:
     :param coerced: keywords (or tags) of header attributes that differ.
     :param regions: where the pixels differ, for TAMPERED.
     :param carrier: ``"pixels"`` or ``"header"``: where the seal was found.
+    :param hospital: id (hex) of the hospital whose image it is a copy of, for
+        LOSSY.
+    :param recipient: number of whoever got that copy; 0 for nobody or unknown.
     """
 
     kind: VerdictKind
@@ -398,3 +406,5 @@ class Verdict:
     carrier: str = ""
     payload_bytes: int = 0
     tiles: int = 0
+    hospital: str = ""
+    recipient: int = 0

@@ -24,11 +24,12 @@ from node.errors import (
     UnreadableError,
     UnsealableError,
 )
-from node.mark import quality
+from node.mark import quality, robust
 from node.mark.picture import Scene, draw
 from node.types import Binding, Region, Verdict, VerdictKind
 
 if TYPE_CHECKING:
+    from node.copies import Copies
     from node.crypto.base import Opener
     from node.dicom.pixels import Codec, Pixels
     from node.dicom.reader import DicomObject
@@ -74,9 +75,19 @@ class _Header:
 
 
 class Examiner:
-    """Reads marks, opens seals, compares, restores."""
+    """Reads marks, opens seals, compares, restores.
 
-    def __init__(self, opener: Opener, embedder: Embedder, codec: Codec | None) -> None:
+    :param copies: recognises lossy copies where the mark is gone.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        embedder: Embedder,
+        codec: Codec | None,
+        copies: Copies | None = None,
+    ) -> None:
+        self._copies = copies
         self._opener = opener
         self._embedder = embedder
         self._codec = codec
@@ -151,13 +162,16 @@ class Examiner:
         evidence = Examination(found, pixels=pixels, extraction=extraction)
         if extraction.payload is None:
             reason = "too little of the seal is left in the pixels"
-            return replace(evidence, verdict=replace(found, reason=reason))
+            verdict = self._lossy(pixels) or replace(found, reason=reason)
+            return replace(evidence, verdict=verdict)
         try:
             record = self._open_record(extraction.payload, binding)
         except (DamagedError, NotOurKeyError, UnreadableError):
             reason = "what the pixels carry is not what was sealed for this object"
             return replace(evidence, verdict=replace(found, reason=reason))
         header = self._original_header(obj, record, binding)
+        extraction = _without_robust(pixels, extraction, record)
+        evidence = replace(evidence, extraction=extraction)
         restored = pixels.restore(extraction.samples)
         pixels_exact = restored.sha256 == record.pixels_sha256
         verdict = replace(found, coerced=header.coerced)
@@ -208,10 +222,14 @@ class Examiner:
         """Judge an object in whose pixels there is no mark under any of our keys."""
         hint = (marked.private_value(obj, marked.KEY_HINT) or b"").strip(b" \0")
         shown = hint.decode("ascii", "replace")
+        ours = not hint or hint in {key_id.hex().encode() for key_id in self._key_ids()}
+        lossy = self._lossy(pixels) if ours else None
+        if lossy is not None:
+            return Examination(replace(lossy, key_id=shown), pixels=pixels)
         if not hint:
             reason = f"cannot carry a mark: {code}" if code else "no mark under any key of the ring"
             return Examination(Verdict(VerdictKind.UNMARKED, reason), pixels=pixels)
-        if hint not in {key_id.hex().encode() for key_id in self._key_ids()}:
+        if not ours:
             reason = f"sealed under key {shown}, which is not in the ring"
             return Examination(
                 Verdict(VerdictKind.NOT_OUR_KEY, reason, key_id=shown), pixels=pixels
@@ -229,6 +247,22 @@ class Examiner:
             carrier="pixels",
         )
         return Examination(verdict, pixels=pixels)
+
+    def _lossy(self, pixels: Pixels | None) -> Verdict | None:
+        """Return the verdict on a lossy copy, if a robust mark tells whose it is."""
+        copy = self._copies.of_pixels(pixels) if self._copies and pixels else None
+        if copy is None:
+            return None
+        reason = f"a lossy copy of an image of {copy.title}"
+        if copy.recipient:
+            reason += f", given to recipient {copy.recipient}"
+        return Verdict(
+            VerdictKind.LOSSY,
+            reason,
+            carrier="pixels",
+            hospital=copy.hospital,
+            recipient=copy.recipient or 0,
+        )
 
     def _key_ids(self) -> list[bytes]:
         return [key_id for key_id, _ in self._opener.tag_keys(Binding("", ""))]
@@ -263,6 +297,17 @@ class Examiner:
             ours |= {tag for tag in obj.index if tag >> 16 == marked.PRIVATE_GROUP}
             return _Header(copy, exact=True, coerced=compare.differences(original, obj, ours))
         return _Header(undone, exact=False, coerced=_known_differences(obj, record))
+
+
+def _without_robust(pixels: Pixels, extraction: Extraction, record: Record) -> Extraction:
+    """Take the robust mark out as well; where that is damaged, leave all as it is."""
+    if not record.robust:
+        return extraction
+    carrier = replace(pixels.carrier, samples=extraction.samples)
+    try:
+        return replace(extraction, samples=robust.remove(carrier, record.robust))
+    except UnreadableError:
+        return extraction
 
 
 def picture(found: Examination) -> bytes:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from node.audit.base import AuditSink
     from node.audit.log import JsonLog
     from node.config.schema import Config
+    from node.copies import Copies
     from node.crypto.keyring import DirectoryKeys
     from node.dicom.acceptance import Offer
     from node.dicom.archive import Archive
@@ -126,7 +127,14 @@ def examiner(config: Config, codec: Codec) -> Examiner:
     """Return what verifies and restores under every key of the ring."""
     from node.verify import Examiner
 
-    return Examiner(keys(config).opener(), embedder(), codec)
+    return Examiner(keys(config).opener(), embedder(), codec, copies(config))
+
+
+def copies(config: Config) -> Copies:
+    """Return what tells whose image a lossy copy is of."""
+    from node.copies import Copies
+
+    return Copies(config.hospitals.values(), keys(config).robust_key())
 
 
 def marker(config: Config, codec: Codec) -> Marker:
@@ -324,6 +332,7 @@ def processor(config: Config, codec: Codec) -> Processor:
         marker=marker(config, codec),
         route_of=routes.get,
         logo_of=lambda route: logo(route.logo),
+        robust_of=copies(config).message,
         pseudonym=keys(config).pseudonymizer().pseudonym,
         delay=lambda attempts: retry.delay(attempts, random.random()),  # noqa: S311 - jitter
         ring=doorbell(config, "forward").ring,

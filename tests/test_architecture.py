@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "node"
 ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
-STAGES = {"receive", "process", "forward", "verify", "judge", "readback", "desk", "witness",
+STAGES = {"receive", "process", "forward", "verify", "copies", "judge", "readback", "desk", "witness",
           "passage", "retrieve", "reap", "worker"}  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from node.config.schema import (
     DestinationTable,
+    HospitalTable,
     NodeSettings,
     RouteTable,
     SourceTable,
@@ -34,7 +35,7 @@ NODE_HEAD = """\
 ROUTES_HEAD = """\
 # What happens to which objects. The files of this folder are read in the order
 # of their names; the first route that matches wins; what matches none is held.
-# [source.*], [workstation.*], [destination.*] and [tls.*] may stand here, too.
+# [source.*], [workstation.*], [destination.*], [hospital.*] and [tls.*] may stand here, too.
 #
 # A route matches on facts of the association (source, calling_aet, called_aet,
 # address) and on attributes by their DICOM keywords (Modality, StationName ...).
@@ -54,6 +55,7 @@ def node_toml(
         _table(f"[destination.{name}]", DestinationTable, it) for name, it in destinations.items()
     ]
     parts.append(_table("#[workstation.viewer1]", WorkstationTable))
+    parts.append(_table("#[hospital.own]", HospitalTable))
     parts.append(_table("#[tls.hospital-ca]", TlsTable))
     return "\n".join(parts)
 

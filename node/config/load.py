@@ -16,6 +16,8 @@ from node.config.schema import (
     Config,
     DestinationTable,
     ExpectTable,
+    Hospital,
+    HospitalTable,
     NodeSettings,
     RouteTable,
     RouteTest,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NAMED = ("source", "workstation", "destination", "tls")  # tables such as [source.NAME]
+NAMED = ("source", "workstation", "destination", "hospital", "tls")  # tables such as [source.NAME]
 MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
 WRITABLE_BY_ALL = 0o002
 HINT = "docs/configure.md shows how each table is written"
@@ -74,6 +76,7 @@ def load(directory: Path) -> Config:
         tests=tuple(found.tests),
         tls=found.tls,
         workstations=found.workstations,
+        hospitals=found.hospitals,
         directory=directory,
     )
 
@@ -143,6 +146,10 @@ def _read_named(kind: str, value: object, file: str, found: Found) -> None:
             found.workstations[own] = Workstation(name=own, **_values(asking))
         elif kind == "destination" and (peer := _table(DestinationTable, raw, place, found)):
             found.destinations[own] = Destination(name=own, **_values(peer))
+        elif kind == "hospital" and (hospital := _table(HospitalTable, raw, place, found)):
+            logo = "" if hospital.logo is None else str(found.directory / hospital.logo)
+            mark = bytes.fromhex(hospital.mark)
+            found.hospitals[own] = Hospital(own, hospital.title, mark, logo)
         elif kind == "tls" and (tls := _table(TlsTable, raw, place, found)):
             base = found.directory
             found.tls[own] = TlsFiles(
@@ -189,6 +196,8 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
         uid=route.uid,
         logo="" if route.logo is None else str(found.directory / route.logo),
         lossy=route.lossy,
+        robust=route.robust,
+        recipient=route.recipient,
         priority=PRIORITIES[route.priority],
     )
     found.routes.append((place, noun))

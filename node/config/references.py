@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from node.config.schema import NodeSettings, RouteTest, TlsFiles, Workstation
+    from node.config.schema import Hospital, NodeSettings, RouteTest, TlsFiles, Workstation
     from node.types import Destination, Route, Source
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -43,6 +43,7 @@ class Found:
     workstations: dict[str, Workstation] = field(default_factory=dict)
     destinations: dict[str, Destination] = field(default_factory=dict)
     tls: dict[str, TlsFiles] = field(default_factory=dict)
+    hospitals: dict[str, Hospital] = field(default_factory=dict)
     routes: list[tuple[str, Route]] = field(default_factory=list)
     tests: list[RouteTest] = field(default_factory=list)
 
@@ -60,7 +61,8 @@ def mistakes_between(found: Found) -> Iterator[str]:
     for files in found.tls.values():
         yield from _about_tls(found, files)
     for place, route in found.routes:
-        yield from _about_logo(place, route)
+        yield from _about_logo(place, route.logo)
+    yield from _about_hospitals(found)
     for test in found.tests:
         if (test.route, test.action, test.to) == (None, None, None):
             yield f"{test.place}.expect: expects nothing; name a route, an action or destinations"
@@ -99,11 +101,21 @@ def _about_tls(found: Found, files: TlsFiles) -> Iterator[str]:
             yield f"{place}.key: everyone on this machine may read it (chmod 0400)"
 
 
-def _about_logo(place: str, route: Route) -> Iterator[str]:
-    if not route.logo:
+def _about_hospitals(found: Found) -> Iterator[str]:
+    marks: dict[bytes, str] = {}
+    for hospital in found.hospitals.values():
+        place = found.places["hospital", hospital.name]
+        yield from _about_logo(place, hospital.logo)
+        other = marks.setdefault(hospital.mark, hospital.name)
+        if other != hospital.name:
+            yield f"{place}.mark: is that of hospital.{other}, too"
+
+
+def _about_logo(place: str, logo: str) -> Iterator[str]:
+    if not logo:
         return
     try:
-        with open(route.logo, "rb") as stream:  # noqa: PTH123 - Route.logo is text
+        with open(logo, "rb") as stream:  # noqa: PTH123 - it is text in Route.logo
             start = stream.read(MAX_LOGO + 1)
     except OSError as error:
         yield f"{place}.logo: cannot be read: {error.strerror}"

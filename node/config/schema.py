@@ -228,6 +228,21 @@ class DestinationTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HospitalTable:
+    """``[hospital.NAME]``: a hospital whose robust mark is to be recognised."""
+
+    title: str = needed(read.text, "Example Hospital", "what people call it")
+    mark: str = option(
+        read.digits(24),
+        "",
+        "its public mark, from its own 'nodectl keys list'; empty for this site's own",
+    )
+    logo: Path | None = option(
+        read.path, None, "PNG of its logo, shown where its mark is found", example="logo.png"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsTable:
     """``[tls.NAME]``: certificates, as PEM files. Keys are files, never values."""
 
@@ -279,6 +294,16 @@ class RouteTable:
         "refuse",
         "objects compressed with loss: refuse to mark, or decode and store without further loss",
     )
+    robust: str = option(
+        read.unless_false(read.choice("id", later=("bitmap",))),
+        False,
+        '"id" adds a mark that names the hospital even in screenshots and lossy copies, or false',
+    )
+    recipient: int = option(
+        read.integer(0, (1 << 32) - 1),
+        0,
+        "number of whoever gets the images, told by that mark; 0 for none",
+    )
     priority: str = option(
         read.choice(*PRIORITIES), "routine", "routine, high or stat; higher ones leave first"
     )
@@ -319,6 +344,20 @@ class TestTable:
         {"route": "ct", "to": ["pacs-main"]},
         "the route, action and destinations",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Hospital:
+    """One ``[hospital.*]``.
+
+    :param mark: 12 bytes; empty for this site's own.
+    :param logo: path of a PNG, or ``""``.
+    """
+
+    name: str
+    title: str
+    mark: bytes = b""
+    logo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,3 +421,4 @@ class Config:
     tls: dict[str, TlsFiles]
     directory: Path
     workstations: dict[str, Workstation] = field(default_factory=dict)
+    hospitals: dict[str, Hospital] = field(default_factory=dict)

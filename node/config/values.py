@@ -191,6 +191,29 @@ def choice(*words: str, later: tuple[str, ...] = ()) -> Reader:
     return read
 
 
+def unless_false(read: Reader) -> Reader:
+    """Return a reader that takes ``false`` for none, ``""``."""
+
+    def read_or_false(value: object) -> Any:
+        return "" if value is False else read(value)
+
+    return read_or_false
+
+
+def digits(count: int) -> Reader:
+    """Return a reader of so many hexadecimal digits, or ``""`` for none."""
+
+    def read(value: object) -> str:
+        if value == "":
+            return ""
+        word = text(value)
+        if len(word) != count or not re.fullmatch("[0-9a-f]*", word):
+            raise MistakeError(f"must be {count} hexadecimal digits, in lower case")
+        return word
+
+    return read
+
+
 def some(read: Reader) -> Reader:
     """Return a reader of one value or a list of at least one, without doubles, as a tuple."""
 

@@ -88,6 +88,7 @@ def create(
         for file, kind, mode in (
             (keyring.PSEUDONYM, "pseudonym-key", keyfile.LITTLE),
             (keyring.MAPPING, "mapping-key", keyfile.SECRET),
+            (keyring.ROBUST, "robust-key", keyfile.SECRET),
         ):
             text = keyring.render_random(kind, now, random(KEY_BYTES))
             keyfile.write(partial / file, text, mode)

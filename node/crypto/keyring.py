@@ -30,6 +30,7 @@ EPOCH = "epoch.key"
 IDENTITY = "recipient.key"
 PSEUDONYM = "pseudonym.key"
 MAPPING = "mapping.key"
+ROBUST = "robust.key"
 AUDIT = "audit.key"
 AUDIT_PUBLIC = "audit.pub"
 SHARE = "share.key"
@@ -171,6 +172,16 @@ class DirectoryKeys:
         """
         return self._random(MAPPING, "mapping-key")
 
+    def robust_key(self) -> bytes | None:
+        """Return the 32 bytes that say and prove whose image a lossy copy is of, if there are.
+
+        :raises ConfigError: there is a key, but it cannot be used.
+        """
+        places = (self._credentials or self.directory, self.directory)
+        if not any((place / ROBUST).exists() for place in places):
+            return None
+        return self._random(ROBUST, "robust-key")
+
     def audit_key(self) -> str:
         """Return the text of the key that signs checkpoints of the audit log.
 
@@ -282,7 +293,7 @@ class MemoryKeys:
 
 
 def render_random(kind: str, created: float, secret: bytes) -> bytes:
-    """Return the text of a file with 32 random bytes: ``pseudonym-key``, ``mapping-key``."""
+    """Return the text of a file with 32 random bytes, such as a ``pseudonym-key``."""
     stanza = Stanza(("secret",), secret)
     return Document(kind, {"created": format_time(created)}, (stanza,)).render()
 

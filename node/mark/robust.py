@@ -16,7 +16,7 @@ import numpy as np
 from node.errors import DoesNotFitError, UnreadableError
 from node.mark import levels
 from node.mark.pattern import DETAILS, MESSAGE, half_edge, layout, spread
-from node.mark.strength import GREYS, Scene
+from node.mark.strength import GREYS, Scene, middle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,9 +29,6 @@ VERSION = 1
 
 STEP = 0.4
 """Grey levels of the display that one level is worth, about."""
-
-MIDDLE = (0.5, 99.5)
-"""Percentiles of the samples that make the window where none is given."""
 
 CROWD, ENDS = 200, 4
 """Samples at the least and the greatest value stay, and up to so many values in all while more
@@ -112,7 +109,7 @@ def add(carrier: Carrier, message: bytes, window: tuple[float, float] | None = N
     half = half_edge(rows, samples.shape[1])
     if min(rows, samples.shape[1]) < 2 * half:
         raise DoesNotFitError("the picture is too small for the robust mark")
-    first, last = window or _window(samples)
+    first, last = window or middle(samples)
     unit = min(max(1, round(STEP * (last - first) / GREYS)), 0xFFFF)
     way = _Way(half, unit, *_inside(carrier), message)
     room = way.room(carrier)
@@ -157,11 +154,6 @@ def _read(undo: bytes) -> _Way:
         raise UnreadableError("the robust mark's way back is not of this version", code="robust")
     _, half, unit, low, high = _HEAD.unpack_from(undo)
     return _Way(half, unit, low, high, undo[_HEAD.size : _BODY])
-
-
-def _window(samples: Samples) -> tuple[float, float]:
-    first, last = (float(end) for end in np.percentile(samples, MIDDLE))
-    return first, max(last, first + 1.0)
 
 
 def _inside(carrier: Carrier) -> tuple[int, int]:

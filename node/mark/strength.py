@@ -40,6 +40,9 @@ DISPLAY = (47.0, 44.0, 41.0)
 """dB, PSNR of the displayed picture: the mark takes no more than the first with which it is
 clear, at worst the last."""
 
+MIDDLE = (0.5, 99.5)
+"""Percentiles of the samples that make the window where none is given."""
+
 NOISE = 1.0
 """Grey levels by which a copy may stray in any detail: about what JPEG does."""
 
@@ -82,7 +85,7 @@ class Scene:
 
         :param signs: of every group.
         """
-        picture = np.rint(np.clip((self.samples - self.window[0]) * self.scale, 0, GREYS))
+        picture = displayed(self.samples, self.window)
         found = details(picture, self.half)
         group = layout().over(*found.shape[:2])
         strays = deviations(picture, self.half, found)
@@ -174,6 +177,25 @@ class _Offers:
             if best > ENOUGH:
                 break
         return taken, best
+
+
+def displayed(
+    samples: NDArray[np.int32] | Floats, window: tuple[float, float] | None = None
+) -> Floats:
+    """Return the brightness, 0 to 255, that a window gives to samples.
+
+    :param window: the lowest and highest sample that is displayed as such;
+        without one, that of the middle 99 % of the samples.
+    """
+    low, high = window or middle(samples)
+    scale = GREYS / max(high - low, np.finfo(np.float64).tiny)
+    return np.rint(np.clip((samples - low) * scale, 0, GREYS))
+
+
+def middle(samples: NDArray[np.int32] | Floats) -> tuple[float, float]:
+    """Return a window of the middle 99 % of the samples."""
+    first, last = (float(end) for end in np.percentile(samples, MIDDLE))
+    return first, max(last, first + 1.0)
 
 
 def _sums(groups: Ints, values: Floats) -> Floats:

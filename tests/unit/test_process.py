@@ -118,6 +118,7 @@ class Stage:
             marker=made or marker(KEYS),
             route_of={"r": self.route}.get,
             logo_of=lambda _route: b"",
+            robust_of=lambda _route: b"",
             pseudonym=lambda uid: f"P{len(uid)}",
             delay=lambda _attempts: 15.0,
             ring=lambda: None,

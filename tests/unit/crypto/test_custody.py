@@ -48,6 +48,7 @@ def test_a_new_directory_has_the_published_files_and_modes(keys):
         "epoch.key": 0o400,
         "recipient.key": 0o400,
         "mapping.key": 0o400,
+        "robust.key": 0o400,
         "audit.key": 0o400,
         "audit.pub": 0o444,
         "share.key": 0o400,
