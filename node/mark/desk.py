@@ -157,28 +157,66 @@ def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
     """Put a tile on the desk and clear its header; say whether it has one."""
     if min(tile.rows, tile.columns) <= 1:
         return False
-    desk.usable[:, : tile.lines * tile.stride] = 0
-    floor, ceiling, number = MOST, LEAST, 0
-    for i in range(tile.rows):
-        for parity in range(2):
-            least, most, inside = _take(ground, desk, tile, i, parity)
-            floor, ceiling, number = min(floor, least), max(ceiling, most), number + inside
-    if number == 0:
+    _take(ground.samples, desk.planes, desk.usable, tile)
+    alike = len(ground.low) == len(ground.low[0]) == len(ground.high) == len(ground.high[0]) == 1
+    if alike:
+        for plane in range(4):
+            _limit(desk, tile, plane, ground.low[0, 0], ground.high[0, 0])
+    else:
+        _limit_each(ground, desk, tile)
+    if not _settle(desk, tile):
         return False
-    _settle(desk, tile, floor, ceiling, number)
-    if len(ground.low) == len(ground.low[0]) == len(ground.high) == len(ground.high[0]) == 1:
+    if alike:
         low, high = settled(ground, desk, tile.top, tile.left)
         for plane in range(4):
-            _permit(desk, plane, 0, tile.lines * tile.stride, low, high)
+            _permit(desk, plane, (0, tile.lines * tile.stride), low, high)
     else:
-        for i in range(tile.rows):
-            for parity in range(2):
-                plane, at, width = _line(tile, i, parity)
-                for k in range(width):
-                    row, column = tile.top + i, tile.left + parity + 2 * k
-                    low, high = settled(ground, desk, row, column)
-                    _permit(desk, plane, at + k, 1, low, high)
+        for position in range(tile.rows * tile.columns):
+            plane, at = seat(tile, position)
+            row, column = position // tile.columns, position % tile.columns
+            low, high = settled(ground, desk, tile.top + row, tile.left + column)
+            _permit(desk, plane, (at, at + 1), low, high)
     return _find_header(desk, tile)
+
+
+@compiled
+def _take(samples: Array, planes: Array, usable: Array, tile: Tile) -> None:
+    """Copy the samples of a tile into the planes, and note where they stand."""
+    usable[:, : tile.lines * tile.stride] = 0
+    even, odd = (tile.columns + 1) // 2, tile.columns // 2
+    for i in range(tile.rows):
+        source = samples[tile.top + i, tile.left : tile.left + tile.columns]
+        pair, at = (i + 1 & 1) * 2, (i + 1 >> 1) * tile.stride
+        target, mask = planes[pair + 1, at : at + even], usable[pair + 1, at : at + even]
+        for k in range(even):
+            target[k] = source[2 * k]
+        mask[:] = 1
+        target, mask = planes[pair, at + 1 : at + 1 + odd], usable[pair, at + 1 : at + 1 + odd]
+        for k in range(odd):
+            target[k] = source[2 * k + 1]
+        mask[:] = 1
+
+
+@compiled
+def _limit(desk: Desk, tile: Tile, plane: int, low: int, high: int) -> None:
+    """Leave out the samples of a plane that are outside these limits."""
+    area = tile.lines * tile.stride
+    values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
+    for k in range(area):
+        usable[k] &= (values[k] >= low) & (values[k] <= high)
+
+
+@compiled
+def _limit_each(ground: Ground, desk: Desk, tile: Tile) -> None:
+    """Leave out the samples that are outside limits of their own."""
+    low, high = ground.low, ground.high
+    for position in range(tile.rows * tile.columns):
+        plane, at = seat(tile, position)
+        row, column = tile.top + position // tile.columns, tile.left + position % tile.columns
+        value = desk.planes[plane, at]
+        least = low[min(row, len(low) - 1), min(column, low.shape[1] - 1)]
+        most = high[min(row, len(high) - 1), min(column, high.shape[1] - 1)]
+        desk.usable[plane, at] = least <= value <= most
 
 
 @compiled
@@ -191,23 +229,30 @@ def settled(ground: Ground, desk: Desk, row: int, column: int) -> tuple[int, int
 
 
 @compiled
-def _permit(  # noqa: PLR0917 - a record would not be vector code
-    desk: Desk, plane: int, start: int, length: int, low: int, high: int
-) -> None:
+def _permit(desk: Desk, plane: int, span: tuple[int, int], low: int, high: int) -> None:
     """Say of samples inside their limits whether they may move, and how freely."""
-    values = desk.planes[plane, start : start + length]
-    usable = desk.usable[plane, start : start + length]
-    for k in range(length):
+    values = desk.planes[plane, span[0] : span[1]]
+    usable = desk.usable[plane, span[0] : span[1]]
+    for k in range(len(values)):
         value = np.int64(values[k])
         room = min(value - low, high - value)
         usable[k] = usable[k] * ((room >= 0) + (room >= NEAR) + (room >= FAR))
 
 
 @compiled
-def _settle(desk: Desk, tile: Tile, floor: int, ceiling: int, number: int) -> None:
-    """Set the ends: the innermost values that are fixed."""
+def _settle(desk: Desk, tile: Tile) -> bool:
+    """Set the ends: the innermost values that are fixed; say whether there are any."""
     area = tile.lines * tile.stride
-    for end, value in enumerate((floor, ceiling)):
+    fit = desk.unrest.dtype.type
+    least, most, number = fit(MOST), fit(LEAST), 0
+    for plane in range(4):
+        values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
+        for k in range(area):
+            least = min(least, values[k] if usable[k] else fit(MOST))
+            most = max(most, values[k] if usable[k] else fit(LEAST))
+            number += usable[k]
+    for end in range(2):
+        value = most if end else least
         crowd = 0
         for plane in range(4):
             values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
@@ -215,7 +260,8 @@ def _settle(desk: Desk, tile: Tile, floor: int, ceiling: int, number: int) -> No
                 crowd += (values[k] == value) & (usable[k] > 0)
         desk.ends[end] = value
         if crowd * CROWD > number:
-            desk.ends[end] = _further(desk, area, value, 1 - 2 * end)
+            desk.ends[end] = _further(desk, area, int(value), 1 - 2 * end)
+    return bool(number > 0)
 
 
 @compiled
@@ -229,43 +275,6 @@ def _further(desk: Desk, area: int, end: int, way: int) -> int:
             if usable[k] and ahead > 0:
                 nearest = min(nearest, ahead)
     return min(max(end + way * nearest, LEAST), MOST)
-
-
-@compiled
-def _line(tile: Tile, i: int, parity: int) -> tuple[int, int, int]:
-    """Return plane, start and length of every second sample of a row."""
-    start = (i + 1 >> 1) * tile.stride + parity
-    return (i + 1 & 1) * 2 + (1 - parity), start, (tile.columns - parity + 1) // 2
-
-
-@compiled
-def _take(ground: Ground, desk: Desk, tile: Tile, i: int, parity: int) -> tuple[int, int, int]:
-    """Copy every second sample of a row; return least, most and number of those inside limits."""
-    plane, at, width = _line(tile, i, parity)
-    start = tile.left + parity
-    source = ground.samples[tile.top + i, start : tile.left + tile.columns]
-    target = desk.planes[plane, at : at + width]
-    mask = desk.usable[plane, at : at + width]
-    low = ground.low[min(tile.top + i, len(ground.low) - 1)]
-    high = ground.high[min(tile.top + i, len(ground.high) - 1)]
-    for k in range(width):
-        target[k] = source[2 * k]
-    if len(low) == 1 and len(high) == 1:
-        for k in range(width):
-            mask[k] = (target[k] >= low[0]) & (target[k] <= high[0])
-    else:
-        for k in range(width):
-            at = start + 2 * k
-            mask[k] = (target[k] >= low[min(at, len(low) - 1)]) & (
-                target[k] <= high[min(at, len(high) - 1)]
-            )
-    fit = desk.unrest.dtype.type
-    least, most, number = fit(MOST), fit(LEAST), 0
-    for k in range(width):
-        least = min(least, target[k] if mask[k] else fit(MOST))
-        most = max(most, target[k] if mask[k] else fit(LEAST))
-        number += mask[k]
-    return int(least), int(most), number
 
 
 @compiled

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from node.errors import DoesNotFitError, UnmarkedError
 from node.mark.bounds import limits
-from node.mark.framing import Frame, Framer, needed
+from node.mark.framing import Frame, Framer, Serialiser, needed
 from node.mark.planning import AMPLE, WORTH, Plan, first, plans, room
 from node.mark.reversible import NumpyKernel
 from node.mark.settings import TAG_BYTES
@@ -180,7 +180,7 @@ class TiledEmbedder:
         Which tiles are void changes the frame and so every shard: this is
         repeated until the voids stay, and ends, since they only become more.
         """
-        framer = Framer(field.grid, plan.size, key)
+        framer, originals = Framer(field.grid, plan.size, key), Serialiser(field.samples)
         headers = dict(enumerate(self._kernel.choose(field, plan.size, plan.amplitude)))
         voids = {index for index, header in headers.items() if header < 0}
         while True:
@@ -189,15 +189,16 @@ class TiledEmbedder:
             if live < k or (live - k) * 1000 < spare * live:
                 return None
             order = tuple(sorted(voids))
-            frame = Frame(k, order, framer.void_proof(field.samples, order), payload)
+            frame = Frame(k, order, framer.void_proof(originals, order), payload)
             shards = framer.shards(frame)
             marked = field.samples.copy()
-            failed = self._write(field, framer, shards, headers, marked)
+            todo = {i: (headers[i], shard) for i, shard in shards.items()}
+            failed = self._write(field, framer, originals, todo, marked)
             ranked = self._kernel.rank(field, failed, plan.size, plan.amplitude) if failed else {}
             for turn in range(1, max(map(len, ranked.values()), default=0)):
-                again = {i: ranked[i][turn] for i in failed if turn < len(ranked[i])}
-                failed -= again.keys()
-                failed |= self._write(field, framer, shards, again, marked)
+                todo = {i: (ranked[i][turn], shards[i]) for i in failed if turn < len(ranked[i])}
+                failed -= todo.keys()
+                failed |= self._write(field, framer, originals, todo, marked)
             if not failed:
                 return marked
             voids |= failed
@@ -206,31 +207,27 @@ class TiledEmbedder:
         self,
         field: Field,
         framer: Framer,
-        shards: Mapping[int, bytes],
-        headers: Mapping[int, int],
+        originals: Serialiser,
+        todo: Mapping[int, tuple[int, bytes]],
         marked: NDArray[np.int32],
     ) -> set[int]:
-        """Write those tiles into ``marked`` that have a shard and a header.
-
-        Return those that are too full.
-        """
-        data = {}
-        for index in headers.keys() & shards.keys():
-            header, shard = headers[index], shards[index]
-            original = field.grid.tiles[index].of(field.samples)
-            data[index] = header, framer.tag(index, header, shard, original) + shard
+        """Write tiles, by header and shard, into ``marked``; return those that are too full."""
+        data = {
+            index: (header, framer.tag(index, header, shard, originals) + shard)
+            for index, (header, shard) in todo.items()
+        }
         return self._kernel.hide(field, data, marked) if data else set()
 
     def _find(self, field: Field, key: bytes) -> _Found | None:
         """Return the tiles that prove themselves; of several lengths, the commonest."""
         samples, revealed = self._kernel.reveal(field)
+        originals = Serialiser(samples)
         found: dict[int, _Found] = {}
         for index, (header, data) in revealed.items():
             tag, shard = data[:TAG_BYTES], data[TAG_BYTES:]
             size = len(shard)
             framer = found[size].framer if size in found else Framer(field.grid, size, key)
-            original = field.grid.tiles[index].of(samples)
-            if hmac.compare_digest(tag, framer.tag(index, header, shard, original)):
+            if hmac.compare_digest(tag, framer.tag(index, header, shard, originals)):
                 found.setdefault(size, _Found(framer, {}, samples)).shards[index] = shard
         return max(found.values(), key=lambda found: len(found.shards), default=None)
 
@@ -255,7 +252,7 @@ def _conclude(field: Field, found: _Found) -> Extraction:
     unplaced = True
     if frame is not None:
         altered -= frozenset(frame.voids)
-        doubted, unplaced = found.framer.doubted(samples, frame)
+        doubted, unplaced = found.framer.doubted(Serialiser(samples), frame)
         altered |= doubted
     tiles = field.grid.tiles
     return Extraction(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from node.mark.tiles import Grid
+    from node.mark.tiles import Grid, Tile
 
 VERSION = 1
 SHARES = 256
@@ -88,21 +88,20 @@ class Framer:
         order = [(middle + place) % self.count for place in range(self.count)]
         self._pools = [order[group :: groups(self.count)] for group in range(groups(self.count))]
 
-    def tag(self, index: int, header: int, shard: bytes, original: NDArray[np.int32]) -> bytes:
+    def tag(self, index: int, header: int, shard: bytes, originals: Serialiser) -> bytes:
         """Return the tag of one tile: of its place, header, shard and original samples."""
-        return self._mac(b"tile", _PLACE.pack(index, header), shard, serialise(original))
+        original = originals.serialise(self.grid.tiles[index])
+        return self._mac(b"tile", _PLACE.pack(index, header), shard, original)
 
-    def void_proof(self, samples: NDArray[np.int32], voids: Sequence[int]) -> bytes:
+    def void_proof(self, samples: Serialiser, voids: Sequence[int]) -> bytes:
         """Return what proves the tiles that carry nothing; empty if there are none."""
         if not voids:
             return b""
-        parts = [
-            _INDEX.pack(index) + serialise(self.grid.tiles[index].of(samples)) for index in voids
-        ]
+        parts = [_INDEX.pack(index) + samples.serialise(self.grid.tiles[index]) for index in voids]
         marks = (self._mac(b"void", part)[:1] for part in parts)
         return self._mac(b"voids", *parts) + b"".join(marks)
 
-    def doubted(self, samples: NDArray[np.int32], frame: Frame) -> tuple[frozenset[int], bool]:
+    def doubted(self, samples: Serialiser, frame: Frame) -> tuple[frozenset[int], bool]:
         """Return the void tiles that changed, and whether some changed that cannot be named.
 
         A changed tile hides behind its mark with a chance of one in 256; that
@@ -209,10 +208,26 @@ class Framer:
         return hmac.digest(self._key, message, hashlib.sha256)[:TAG_BYTES]
 
 
-def serialise(samples: NDArray[np.int32]) -> bytes:
-    """Return a letter for the width and the samples, little endian, in the least width."""
-    for letter, width in ((b"h", "<i2"), (b"H", "<u2")):
-        narrow = samples.astype(width)
-        if (narrow == samples).all():
-            return letter + narrow.tobytes()
-    return b"i" + samples.astype("<i4").tobytes()
+class Serialiser:
+    """Turns tiles of one image into bytes for the tags.
+
+    A letter for the width, then the samples, little endian, in the least
+    width that all samples of the tile have room in.
+    """
+
+    def __init__(self, samples: NDArray[np.int32]) -> None:
+        self._samples = samples
+        #: Most images fit: then nothing is looked at tile by tile.
+        self._narrow = samples.astype("<i2")
+        self._fits = bool((self._narrow == samples).all())
+
+    def serialise(self, tile: Tile) -> bytes:
+        """Return the bytes of one tile."""
+        if self._fits:
+            return b"h" + tile.of(self._narrow).tobytes()
+        samples = tile.of(self._samples)
+        for letter, width in ((b"h", "<i2"), (b"H", "<u2")):
+            narrow = samples.astype(width)
+            if (narrow == samples).all():
+                return letter + narrow.tobytes()
+        return b"i" + samples.astype("<i4").tobytes()

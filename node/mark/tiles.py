@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+Width = TypeVar("Width", bound=np.generic)
 
 EDGE = 64
 """Edge of a tile, in samples, doubled above :data:`BIG` samples."""
@@ -38,7 +41,7 @@ class Tile:
     rows: int
     columns: int
 
-    def of(self, samples: NDArray[np.int32]) -> NDArray[np.int32]:
+    def of(self, samples: NDArray[Width]) -> NDArray[Width]:
         """Return the view of this tile in ``samples``."""
         return samples[self.row : self.row + self.rows, self.column : self.column + self.columns]
 
@@ -100,8 +103,9 @@ class Field:
         return Patch(samples, *settle(samples, low, high))
 
 
-def grids(rows: int, columns: int, frame_rows: int) -> Iterator[Grid]:
-    """Yield the ways to cut a carrier, by its geometry alone, finest first.
+@lru_cache(maxsize=64)
+def grids(rows: int, columns: int, frame_rows: int) -> tuple[Grid, ...]:
+    """Return the ways to cut a carrier, by its geometry alone, finest first.
 
     Tiles restart at each frame, unless frames are so small that they make one
     tall image. The last way is one tile, but not for big carriers. The tiles
@@ -119,8 +123,7 @@ def grids(rows: int, columns: int, frame_rows: int) -> Iterator[Grid]:
         cuts.append((Tile(0, 0, rows, columns),))
     if size <= ALONE:
         cuts = cuts[-1:]
-    for tiles in dict.fromkeys(cuts):
-        yield Grid((rows, columns), frame_rows, tiles)
+    return tuple(Grid((rows, columns), frame_rows, tiles) for tiles in dict.fromkeys(cuts))
 
 
 def _cut(rows: int, columns: int, tall: int, edge: int) -> tuple[Tile, ...]:
