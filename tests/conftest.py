@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No test asserts timing; how fast an example is depends on what else the machine does.
+settings.register_profile("sealnode", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("sealnode")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "dicom"
 

@@ -27,8 +27,8 @@ NAME = "status"
 HELP = "show what waits, where, and for how long"
 EPILOG = """
 Reads the ledger; the node need not run. The age of the oldest object that
-waits for a destination is what tells whether the destination keeps up. What came
-back from a destination is counted by verdict over the last seven days.
+waits for a destination is what tells whether the destination keeps up. What
+came back from a destination is counted by verdict over the last seven days.
 
 EXAMPLES
   nodectl --config /etc/sealnode status

@@ -107,7 +107,7 @@ class TiledEmbedder:
             room(self._kernel.rooms(field, self._amplitude)) for field in self._fields(carrier)
         )
         while size > SPARE:
-            promise = size - size // 8 - SPARE
+            promise = max(0, size - size // 8 - SPARE)
             if self._carries(carrier, size) and self._carries(carrier, promise):
                 return promise
             size -= size // 8 + 1

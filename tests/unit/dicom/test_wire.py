@@ -17,6 +17,7 @@ from network import BRISK, pdu
 
 from node.dicom.wire import LostError, Wire, handshake
 
+PATIENT = replace(BRISK, header=30.0, grace=30.0, send=30.0)  # where nothing is meant to run out
 QUICK = replace(BRISK, header=0.2, grace=0.2, send=0.2, min_rate=1e6, linger=0.1)
 
 
@@ -54,7 +55,7 @@ class TcpLess(Wire):
 
 
 def soon() -> float:
-    return time.monotonic() + 5.0
+    return time.monotonic() + 60.0
 
 
 @given(st.lists(st.binary(max_size=3000), max_size=6), st.lists(st.integers(1, 4000), min_size=1))
@@ -62,7 +63,7 @@ def test_pdus_come_out_as_they_went_in_however_they_are_cut(bodies, cuts):
     ours, theirs = socket.socketpair()
     events = SimpleNamespace(put=lambda _: None)
     assoc = SimpleNamespace(dul=SimpleNamespace(event_queue=events))
-    wire = TcpLess(assoc, QUICK, sock=ours)
+    wire = TcpLess(assoc, PATIENT, sock=ours)
     stream = b"".join(pdu(4, body) for body in bodies)
 
     def write() -> None:
