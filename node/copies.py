@@ -85,12 +85,18 @@ class Copies:
     def of_pixels(self, pixels: Pixels, *, search: bool = False) -> Copy | None:
         """Recognise an image, by its middle frame.
 
+        It is looked at through its own window and, as software that makes a
+        lossy copy may leave one that fits no more, through one made for it.
+
         :param search: look at other sizes, turns and crops, too; takes seconds.
         """
         rows = pixels.facts.rows
         top = pixels.facts.frames // 2 * rows
         frame = pixels.carrier.samples[top : top + rows]
-        return self.of_picture(displayed(frame, window_of(pixels)), search=search)
+        views = [displayed(frame, window) for window in dict.fromkeys((window_of(pixels), None))]
+        tries = ((view, wide) for wide in dict.fromkeys((False, search)) for view in views)
+        copies = (self.of_picture(view, search=wide) for view, wide in tries)
+        return next((copy for copy in copies if copy is not None), None)
 
     def of_picture(self, picture: NDArray[np.float64], *, search: bool = True) -> Copy | None:
         """Recognise a picture: brightness, 0 to 255."""

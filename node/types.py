@@ -25,8 +25,7 @@ ROUTING_KEYWORDS = frozenset(
         "SamplesPerPixel", "StationName", "TransferSyntaxUID", "ViewPosition",
     }
 )  # fmt: skip
-"""The DICOM keywords that a route may match on, and the only keys of
-:attr:`Instance.attributes`. None of them says who the patient is."""
+"""What a route may match on, the only keys of ``Instance.attributes``: nothing of the patient."""
 
 
 class Action(Enum):
@@ -128,9 +127,6 @@ class Route:
     :param match: facts of the association in ``snake_case`` and DICOM
         keywords in ``CamelCase``, each with the values that it accepts.
     :param logo: path of the hospital's PNG, or ``""``.
-    :param robust: ``"id"`` adds the hospital's robust mark, ``""`` does not.
-    :param recipient: number of whoever gets the images, told by that mark; 0
-        for nobody.
     :param priority: 0 routine, 1 high, 2 STAT; higher leaves first.
     """
 
@@ -143,8 +139,8 @@ class Route:
     uid: str = "keep"
     logo: str = ""
     lossy: str = "refuse"
-    robust: str = ""
-    recipient: int = 0
+    robust: str = ""  #: ``"id"`` adds the hospital's robust mark
+    recipient: int = 0  #: number of whoever gets the images, told by that mark
     priority: int = 0
 
 
@@ -350,18 +346,15 @@ class Region:
 class Extraction:
     """What was read out of a carrier.
 
-    :param payload: None when too little of it survived.
     :param samples: int32: the original where a tile is intact, else as found.
-    :param altered: the tiles that are not as they were marked.
     :param unplaced: whether something changed for which no region can be named.
-    :param tiles: how many tiles the image has.
     """
 
-    payload: bytes | None
+    payload: bytes | None  #: None when too little of it survived
     samples: NDArray[np.int32]
-    altered: tuple[Region, ...]
+    altered: tuple[Region, ...]  #: the tiles that are not as they were marked
     unplaced: bool
-    tiles: int
+    tiles: int  #: how many the image has
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,9 +386,6 @@ class Verdict:
     :param coerced: keywords (or tags) of header attributes that differ.
     :param regions: where the pixels differ, for TAMPERED.
     :param carrier: ``"pixels"`` or ``"header"``: where the seal was found.
-    :param hospital: id (hex) of the hospital whose image it is a copy of, for
-        LOSSY.
-    :param recipient: number of whoever got that copy; 0 for nobody or unknown.
     """
 
     kind: VerdictKind
@@ -406,5 +396,5 @@ class Verdict:
     carrier: str = ""
     payload_bytes: int = 0
     tiles: int = 0
-    hospital: str = ""
-    recipient: int = 0
+    hospital: str = ""  #: id (hex), for LOSSY: whose image it is a copy of
+    recipient: int = 0  #: number of whoever got that copy; 0 for nobody or unknown

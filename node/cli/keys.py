@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from node.cli.arguments import configured
 from node.crypto import custody, keyfile, lock, recipient
 from node.crypto.document import format_time
-from node.crypto.keyring import IDENTITY, DirectoryKeys
+from node.crypto.keyring import IDENTITY, ROBUST, DirectoryKeys
 from node.crypto.suites import SUITES
 from node.errors import ConfigError, NotOurKeyError, UnreadableError, UsageError
 
@@ -70,6 +70,9 @@ def add_arguments(parser: Parser) -> None:
     commands.add_parser("list", description="show all epochs, the newest first")
     show = commands.add_parser("show", description="show one epoch with its recipients")
     show.add_argument("key_id", metavar="KEY", nargs="?", help="its id (default: the current one)")
+    commands.add_parser(
+        "mark", description="print the site's public mark, for [hospital.*] elsewhere"
+    )
     commands.add_parser("rotate", description="begin a new epoch for all recipients")
     backup = commands.add_parser("verify-backup", description="prove that a copy opens every epoch")
     backup.add_argument("backup", metavar="DIR", type=Path, help="a copy of the key folder")
@@ -90,6 +93,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "new": _new,
         "list": _list,
         "show": _show,
+        "mark": _mark,
         "rotate": _rotate,
         "verify-backup": _verify_backup,
     }[args.command](args, out)
@@ -163,6 +167,18 @@ def _show(args: argparse.Namespace, out: Out) -> int:
     facts = _facts(keys, found)
     facts["recipients"] = slots if out.json else shown
     out.answer(facts)
+    return 0
+
+
+def _mark(args: argparse.Namespace, out: Out) -> int:
+    from node.mark.message import own
+
+    keys = DirectoryKeys(_directory(args))
+    key = keys.robust_key()
+    if key is None:
+        raise keyfile.mistake(keys.directory / ROBUST, "does not exist")
+    word = own(key).word.hex()
+    out.answer({"mark": word}, word)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.schema import Config
+    from node.types import Route
 
 NAME = "seal"
 HELP = "seal files: encrypt the patient's data into the pixels, reversibly"
@@ -28,6 +30,7 @@ EXAMPLES
   nodectl --config /etc/sealnode seal image.dcm -o sealed.dcm
   nodectl --config /etc/sealnode seal study/ -o sealed/ --json
   nodectl --config /etc/sealnode seal report.dcm -o sealed.dcm --carrier header
+  nodectl --config /etc/sealnode seal image.dcm -o copy.dcm --recipient 1042
 
 EXIT STATUS
   0   every file was sealed; else the status of the first that was not:
@@ -54,6 +57,12 @@ def add_arguments(parser: Parser) -> None:
         default="pixels",
         help="pixels, header, or auto: the header where the pixels cannot (default: pixels)",
     )
+    parser.add_argument(
+        "--recipient",
+        metavar="N",
+        type=int,
+        help="add the robust mark, naming whoever gets the files by this number",
+    )
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
@@ -64,6 +73,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     config = configured(args)
     route = _route(args.route, config)
     logo = wiring.logo(route.logo) if route else b""
+    robust = wiring.copies(config).message(_to(route, args.recipient)) if route else b""
     files = named(args.files)
     target, score = Target(args.output, args.files), Score()
     with wiring.codec() as codec, out.progress(len(files), "sealing") as step:
@@ -76,6 +86,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 lossy=route.lossy if route else "refuse",
                 carrier=args.carrier,
                 keep_file=True,
+                robust=robust,
             )
             try:
                 made = marker.mark(file.path.read_bytes(), order)
@@ -92,8 +103,11 @@ def run(args: argparse.Namespace, out: Out) -> int:
                     "carrier": made.carrier,
                     "key_id": made.key_id,
                     "payload_bytes": made.payload_bytes,
+                    "robust": made.robust,
                 }
                 text = f"{file.path}: sealed in the {made.carrier}, {made.payload_bytes} bytes"
+                if robust:
+                    text += ", with the robust mark" if made.robust else ", no robust mark fits"
                 if made.quality:
                     facts |= {
                         "psnr": made.quality.psnr_stored,
@@ -114,6 +128,15 @@ def _route(name: str, config: Config) -> Any:
         raise UsageError(f'there is no route "{name}"')
     sealing = [route for route in config.routes if route.action.value == "seal"]
     return sealing[0] if sealing else None
+
+
+def _to(route: Route, recipient: int | None) -> Route:
+    """Return the route with a robust mark for one recipient, if one is named."""
+    if recipient is None:
+        return route
+    if not 0 <= recipient < 1 << 32:
+        raise UsageError("--recipient: must be from 0 to 4294967295")
+    return replace(route, robust="id", recipient=recipient)
 
 
 def _failed(out: Out, path: Path, error: SealnodeError) -> None:

@@ -99,6 +99,8 @@ def findings(path: Path, found: Examination) -> dict[str, Any]:
         "tiles": verdict.tiles,
         "regions": [_region(region) for region in verdict.regions],
         "recoverable": found.exact,
+        "hospital": verdict.hospital,
+        "recipient": verdict.recipient,
     }
     if found.quality:
         facts |= {

@@ -27,8 +27,8 @@ from node.config.schema import (
     TlsTable,
     Workstation,
     WorkstationTable,
-    table,
 )
+from node.config.tables import table
 from node.config.values import MistakeError, name, nearest, shown
 from node.errors import ConfigError
 from node.types import Action, Destination, Route, Source, Unsealable

@@ -9,71 +9,18 @@ files are generated from the very same lines.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from node.config import values as read
-from node.config.values import MistakeError, nearest, shown
+from node.config.tables import needed, option, table
 from node.types import Action, Destination, Route, Source, Unsealable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from node.config.values import Reader
-
-T = TypeVar("T")
-
 PRIORITIES = {"routine": 0, "high": 1, "stat": 2}
 ACTIONS = tuple(action.value for action in Action)
-
-
-def option(
-    reader: Reader, default: object, doc: str, *, example: object = None, names: str = ""
-) -> Any:
-    """Declare an option.
-
-    :param default: as it would be written in the file; None means absent.
-    :param names: the kind of table that its value names, if it does.
-    """
-    return field(
-        default_factory=lambda: None if default is None else reader(default),
-        metadata={
-            "read": reader, "default": default, "doc": doc, "example": example, "names": names,
-        },
-    )  # fmt: skip
-
-
-def needed(reader: Reader, example: object, doc: str, *, names: str = "") -> Any:
-    """Declare an option that has no default."""
-    return field(
-        metadata={"read": reader, "default": None, "doc": doc, "example": example, "names": names}
-    )
-
-
-def table(kind: type[T]) -> Reader:
-    """Return a reader of a whole TOML table; it reports every mistake in it at once."""
-
-    def read_table(value: object) -> T:
-        if not isinstance(value, dict):
-            raise MistakeError("must be a table")
-        known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
-        found = [
-            (shown(key), f"unknown key{nearest(key, known)}") for key in value if key not in known
-        ]
-        values = {}
-        for key, item in known.items():
-            if key in value:
-                try:
-                    values[key] = item.metadata["read"](value[key])
-                except MistakeError as error:
-                    found += error.below(key)
-            elif item.default_factory is MISSING:
-                found.append((key, "is missing"))
-        if found:
-            raise MistakeError(*found, sound=values)
-        return kind(**values)
-
-    return read_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +182,7 @@ class HospitalTable:
     mark: str = option(
         read.digits(24),
         "",
-        "its public mark, from its own 'nodectl keys list'; empty for this site's own",
+        "its public mark, from 'nodectl keys mark' there; empty for this site's own",
     )
     logo: Path | None = option(
         read.path, None, "PNG of its logo, shown where its mark is found", example="logo.png"

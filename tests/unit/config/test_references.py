@@ -83,3 +83,51 @@ def test_a_logo_must_be_a_png_of_bounded_size(write):
     assert mistakes(directory) == [
         f"routes.d/10-ct.toml: route.ct.logo: is longer than {MAX_LOGO} bytes"
     ]
+
+
+def test_a_hospital_has_a_title_a_mark_and_a_logo(write):
+    mark = "00112233445566778899aabb"
+    tables = f"""
+[hospital.own]
+title = "Example Hospital"
+logo = "logo.png"
+
+[hospital.other]
+title = "Other"
+mark = "{mark}"
+"""
+    config = load(write(node=NODE + tables))
+
+    assert config.hospitals["own"].mark == b""
+    assert config.hospitals["own"].logo == str(config.directory / "logo.png")
+    assert config.hospitals["other"].mark == bytes.fromhex(mark)
+
+
+@pytest.mark.parametrize(
+    ("tables", "mistake"),
+    [
+        ('[hospital.a]\ntitle = "A"\n[hospital.b]\ntitle = "B"', "is that of hospital.a, too"),
+        ('[hospital.a]\ntitle = "A"\nmark = "12"', "must be 24 hexadecimal digits"),
+        ('[hospital.a]\ntitle = "A"\nlogo = "no.png"', "cannot be read"),
+        ('[hospital.a]\nmark = ""', "title: is missing"),
+    ],
+)
+def test_a_wrong_hospital_is_refused(write, tables, mistake):
+    with pytest.raises(ConfigError) as caught:
+        load(write(node=NODE + tables))
+    assert mistake in "\n".join(caught.value.mistakes)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("robust = false", ""), ('robust = "id"', "id"), ('robust = "bitmap"', None)],
+)
+def test_a_route_asks_for_the_robust_mark_or_not(write, option, expected):
+    directory = write(
+        routes=ROUTES.replace('action = "seal"\nlogo', f'action = "seal"\n{option}\nlogo')
+    )
+    if expected is None:
+        with pytest.raises(ConfigError, match=r"mistake"):
+            load(directory)
+    else:
+        assert load(directory).routes[0].robust == expected
