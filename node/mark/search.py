@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Table = NDArray[np.int64]
 
-TRIES = 4
+TRIES = 6
 """Settings that are tried before a tile is given up."""
 
 SCALE = 2 * 7 * 19
