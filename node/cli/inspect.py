@@ -28,7 +28,7 @@ With a configuration, robust marks are looked for as well: in sealed objects
 as they are; in all others and in pictures (PNG, JPEG, TIFF ...), such as
 screenshots, also resized, cropped, inverted, or turned by up to 6 degrees
 beside quarter turns. Where there is nothing to find, that takes seconds.
-It names the hospital, shows its logo, and tells the recipient of our own images.
+It names the hospital, shows its logo, and tells the recipient of our images.
 
 EXAMPLES
   nodectl inspect image.dcm
