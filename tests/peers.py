@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,11 +63,28 @@ class Pacs:
     """A PACS that knows the node as a C-MOVE destination.
 
     :param port: of its Storage and Query/Retrieve SCP, AE title ``PACS``.
+    :param http: of Orthanc's REST API; 0 where there is none.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, http: int = 0) -> None:
         self.folder = folder
         self.port = port
+        self.http = http
+
+    def rest(self, method: str, path: str, body: bytes | dict | None = None) -> bytes:
+        """Call Orthanc's REST API."""
+        data = json.dumps(body).encode() if isinstance(body, dict) else body
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.http}{path}", data=data, method=method
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
+
+    def find(self, uid: str) -> str:
+        """Return the path of an instance in Orthanc's REST API."""
+        query = {"Level": "Instance", "Query": {"SOPInstanceUID": uid}}
+        (found,) = json.loads(self.rest("POST", "/tools/find", query))
+        return f"/instances/{found}"
 
 
 @contextmanager
@@ -91,7 +109,7 @@ def orthanc(folder: Path, *, port: int, fetch_port: int) -> Iterator[Pacs]:
     )  # fmt: skip
     command = ["Orthanc", str(folder / "orthanc.json")]
     with running(command, port, folder / "orthanc.log", folder):
-        yield Pacs(folder, port)
+        yield Pacs(folder, port, http)
 
 
 @contextmanager
@@ -122,6 +140,50 @@ def storescu(port: int, files: list[Path], *, aet: str = "DEMO") -> dict[Path, b
         )  # fmt: skip
         sent[path] = done.returncode == 0
     return sent
+
+
+def getscu(port: int, folder: Path, *keys: str, aet: str) -> int:
+    """Retrieve into a folder as a workstation would, bit for bit; return the exit status."""
+    folder.mkdir(exist_ok=True)
+    words = [word for key in keys for word in ("-k", key)]
+    done = subprocess.run(
+        [program("getscu"), "-S", "+B", "-aet", aet, "-aec", "SEALNODE", "-od", str(folder),
+         *words, "127.0.0.1", str(port)],
+        capture_output=True, env=TUNED, timeout=120, check=False,
+    )  # fmt: skip
+    return done.returncode
+
+
+def movescu(port: int, *keys: str, aet: str, to: str) -> str:
+    """Ask as a workstation for a C-MOVE; return what it says."""
+    words = [word for key in keys for word in ("-k", key)]
+    done = subprocess.run(
+        [program("movescu"), "-v", "-S", "-aet", aet, "-aem", to, "-aec", "SEALNODE",
+         *words, "127.0.0.1", str(port)],
+        capture_output=True, env=TUNED, timeout=120, check=False, text=True,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def findscu(port: int, *keys: str, aet: str) -> str:
+    """Query as a workstation; return what it prints."""
+    words = [word for key in keys for word in ("-k", key)]
+    done = subprocess.run(
+        [program("findscu"), "-S", "-aet", aet, "-aec", "SEALNODE",
+         *words, "127.0.0.1", str(port)],
+        capture_output=True, env=TUNED, timeout=120, check=False, text=True,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+@contextmanager
+def storescp(folder: Path, port: int) -> Iterator[None]:
+    """Receive as a workstation would, bit for bit, into a folder."""
+    needed("storescp")
+    folder.mkdir()
+    command = ["storescp", "+B", "+xa", "-od", str(folder), str(port)]
+    with running(command, port, folder.with_suffix(".log"), folder):
+        yield
 
 
 def settle(seconds: float) -> None:

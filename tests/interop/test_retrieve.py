@@ -1,0 +1,250 @@
+"""A real PACS behind the node, real workstations before it, and what they are protected from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from io import BytesIO
+from pathlib import Path
+
+import peers
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
+from running import RunningNode, free_ports, wait_for
+from sealing import sample
+
+from node.dicom import reader
+
+pytestmark = [pytest.mark.peers, pytest.mark.slow]
+
+ROUTES = """
+[[route]]
+name = "all"
+match = {{ source = ["demo"] }}
+action = "seal"
+to = ["pacs-main"]
+unsealable = "hold"
+
+[workstation.viewer]
+aet = "VIEWER"
+addresses = ["127.0.0.0/8"]
+pacs = "pacs-main"
+restore = true
+host = "127.0.0.1"
+port = {viewer}
+
+[workstation.guest]
+aet = "GUEST"
+addresses = ["127.0.0.0/8"]
+pacs = "pacs-main"
+"""
+STUDY = "1.2.826.0.1.3680043.10.1234.55"
+
+
+def study(folder: Path, count: int) -> None:
+    """Write a study of two series as files."""
+    folder.mkdir()
+    for number in range(count):
+        ds = dcmread(BytesIO(sample("CT_small.dcm" if number % 2 else "examples_overlay.dcm")))
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = STUDY, f"{STUDY}.{number % 2 + 900}"
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{STUDY}.{number + 1}"
+        ds.PatientName, ds.PatientID, ds.InstanceNumber = "Roe^Richard", "4711", number + 1
+        ds.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+
+
+class Site:
+    """A node with a read-back of everything, its PACS, and what it was sent."""
+
+    def __init__(self, node, pacs, viewer):
+        self.node, self.pacs, self.viewer = node, pacs, viewer
+        self.originals: dict[str, bytes] = {}
+
+    def found(self) -> Counter:
+        found = Counter()
+        for row in self.node.rows("status")[0]["found"]:
+            found[row["verdict"]] += row["number"]
+        return found
+
+    def get(self, folder: Path, aet: str, *keys: str) -> dict[str, bytes]:
+        keys = keys or ("QueryRetrieveLevel=STUDY", f"StudyInstanceUID={STUDY}")
+        peers.getscu(self.node.port, folder, *keys, aet=aet)
+        return by_uid(folder)
+
+
+def by_uid(folder: Path) -> dict[str, bytes]:
+    files = [path.read_bytes() for path in folder.iterdir()]
+    return {reader.read(data).text("SOPInstanceUID"): data for data in files}
+
+
+def same(one: bytes, other: bytes) -> bool:
+    return reader.read(one).dataset == reader.read(other).dataset
+
+
+@pytest.fixture(params=[peers.orthanc, peers.dcmqrscp], ids=["orthanc", "dcmqrscp"])
+def start(request):
+    return request.param
+
+
+@pytest.fixture
+def site(start, tmp_path):
+    for name in ("storescu", "getscu", "movescu", "findscu"):
+        peers.needed(name)
+    port, viewer = free_ports(2)
+    node = RunningNode(tmp_path / "node", pacs=port, routes=ROUTES.format(viewer=viewer))
+    settings = node.config / "node.toml"
+    settings.write_text(
+        settings.read_text().replace(
+            "[destination.pacs-main]\n",
+            '[destination.pacs-main]\nreadback = "100%"\nreadback_after = "1s"\n', 1,
+        )
+    )  # fmt: skip
+    study(tmp_path / "study", 6)
+    with start(tmp_path / "pacs", port=port, fetch_port=node.fetch_port) as pacs, node:
+        sent = peers.storescu(node.port, sorted((tmp_path / "study").iterdir()))
+        assert all(sent.values())
+        made = Site(node, pacs, viewer)
+        wait_for(lambda: made.found()["INTACT"] == 6, why=f"6 verdicts; see {node.log}")
+        # storescu writes anew what it sends: the original is what the node was sent
+        made.originals = {e.instance.sop_instance_uid: node.received(e) for e in node.entries()}
+        yield made
+
+
+def test_what_was_delivered_is_read_back_and_given_to_workstations(site, tmp_path):
+    assert site.found() == {"INTACT": 6}
+    got = site.get(tmp_path / "viewer", "VIEWER")
+    assert set(got) == set(site.originals)
+    assert all(same(got[uid], data) for uid, data in site.originals.items())
+    guest = site.get(tmp_path / "guest", "GUEST")
+    assert set(guest) == set(site.originals)
+    assert not any(same(guest[uid], data) for uid, data in site.originals.items())
+    assert site.found() == {"INTACT": 18}
+
+    one = f"{STUDY}.2"
+    keys = ("QueryRetrieveLevel=IMAGE", f"StudyInstanceUID={STUDY}",
+            f"SeriesInstanceUID={STUDY}.901", f"SOPInstanceUID={one}")  # fmt: skip
+    assert set(site.get(tmp_path / "one", "VIEWER", *keys)) == {one}
+
+
+def test_a_move_brings_originals_to_a_workstation(site, tmp_path):
+    with peers.storescp(tmp_path / "moved", site.viewer):
+        keys = ("QueryRetrieveLevel=STUDY", f"StudyInstanceUID={STUDY}")
+        said = peers.movescu(site.node.port, *keys, aet="VIEWER", to="VIEWER")
+        assert "Success" in said, said
+        got = by_uid(tmp_path / "moved")
+    assert all(same(got[uid], data) for uid, data in site.originals.items())
+    said = peers.movescu(site.node.port, *keys, aet="VIEWER", to="NOWHERE")
+    assert "MoveDestinationUnknown" in said.replace(" ", ""), said
+
+
+def test_queries_of_each_level_are_answered(site):
+    port = site.node.port
+    said = peers.findscu(port, "QueryRetrieveLevel=STUDY", "PatientID=4711", "StudyInstanceUID",
+                         "PatientName", aet="GUEST")  # fmt: skip
+    assert f"{STUDY}" in said
+    assert "Roe^Richard" in said
+    said = peers.findscu(port, "QueryRetrieveLevel=SERIES", f"StudyInstanceUID={STUDY}",
+                         "SeriesInstanceUID", aet="GUEST")  # fmt: skip
+    assert f"{STUDY}.900" in said
+    assert f"{STUDY}.901" in said
+    said = peers.findscu(port, "QueryRetrieveLevel=IMAGE", f"StudyInstanceUID={STUDY}",
+                         f"SeriesInstanceUID={STUDY}.900", "SOPInstanceUID", aet="GUEST")  # fmt: skip
+    assert said.count("(0008,0018)") >= 3
+    assert "Roe" not in site.node.log.read_text()
+
+
+def pixel_edit(ds):
+    words = ds.pixel_array.copy()
+    words[30:40, 30:40] += 7
+    ds.PixelData = words.tobytes()
+
+
+def lossy(ds):
+    words = (ds.pixel_array.astype(float) / max(1, ds.pixel_array.max()) * 255).astype("uint8")
+    ds.PixelData = words.tobytes()
+    ds.BitsAllocated = ds.BitsStored = 8
+    ds.HighBit, ds.PixelRepresentation = 7, 0
+    ds["PixelData"].VR = "OB"
+    out = BytesIO()
+    Image.fromarray(words).save(out, "JPEG", quality=85)
+    ds.PixelData = encapsulate([out.getvalue()])
+    ds["PixelData"].is_undefined_length = True
+    ds.LossyImageCompression = "01"
+    ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+
+
+TAMPERS = {
+    "pixel edit": (pixel_edit, "TAMPERED"),
+    "lossy compression": (lossy, "LOSSY"),
+    "blank": (lambda ds: setattr(ds, "PixelData", bytes(len(ds.PixelData))), "TAMPERED"),
+}
+
+
+@pytest.mark.parametrize("start", [peers.orthanc], ids=["orthanc"], indirect=True)
+def test_what_happens_to_objects_in_the_pacs_is_found_and_named(site, tmp_path):
+    """Pixel edit, lossy compression, header edit, deletion, swap, another version."""
+    uids = sorted(site.originals)
+    expected = Counter()
+    held = {uid: site.pacs.rest("GET", f"{site.pacs.find(uid)}/file") for uid in uids}
+
+    def put(data: bytes) -> None:
+        site.pacs.rest("POST", "/instances", data)
+
+    for uid, (change, verdict) in zip(uids, TAMPERS.values(), strict=False):
+        ds = dcmread(BytesIO(held[uid]))
+        change(ds)
+        out = BytesIO()
+        ds.save_as(out, enforce_file_format=True)
+        put(out.getvalue())
+        expected[verdict] += 1
+    swapped = dcmread(BytesIO(held[uids[3]]))  # the picture of uids[5], the same size
+    swapped.PixelData = dcmread(BytesIO(held[uids[5]])).PixelData
+    out = BytesIO()
+    swapped.save_as(out, enforce_file_format=True)
+    put(out.getvalue())
+    expected["TAMPERED"] += 1
+    renamed = dcmread(BytesIO(held[uids[4]]))
+    renamed.PatientName = "Doe^Jane"
+    out = BytesIO()
+    renamed.save_as(out, enforce_file_format=True)
+    put(out.getvalue())
+    expected["HEADER_COERCED"] += 1
+    expected["INTACT"] += 1
+
+    before = site.found()
+    got = site.get(tmp_path / "viewer", "VIEWER")
+    assert site.found() - before == expected
+    assert set(got) == {uids[4], uids[5]}
+    assert same(got[uids[4]], site.originals[uids[4]]), "the name that was changed is restored"
+
+    site.pacs.rest("DELETE", site.pacs.find(uids[5]))
+    before = site.found()
+    got = site.get(tmp_path / "again", "VIEWER")
+    assert set(got) == {uids[4]}
+
+
+@pytest.mark.parametrize("start", [peers.orthanc], ids=["orthanc"], indirect=True)
+def test_what_the_pacs_lost_before_the_read_back_is_sent_again(site, tmp_path):
+    path = tmp_path / "late.dcm"
+    ds = dcmread(BytesIO(sample("CT_small.dcm")))
+    uid = ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{STUDY}.77"
+    ds.save_as(path, enforce_file_format=True)
+    settings = site.node.config / "node.toml"
+    settings.write_text(
+        settings.read_text().replace('readback_after = "1s"', 'readback_after = "4s"')
+    )
+    site.node.reload()
+    assert peers.storescu(site.node.port, [path])[path]
+    wait_for(lambda: _there(site.pacs, uid))
+    site.pacs.rest("DELETE", site.pacs.find(uid))
+    wait_for(lambda: site.found()["MISSING"] == 1, why="the loss to be found")
+    wait_for(lambda: site.found()["INTACT"] == 7, why="it to be sent and read back again")
+    assert _there(site.pacs, uid)
+
+
+def _there(pacs, uid: str) -> bool:
+    try:
+        return bool(pacs.find(uid))
+    except ValueError:
+        return False
