@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from io import BytesIO
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import peers
 import pytest
@@ -16,6 +16,9 @@ from running import RunningNode, free_ports, wait_for
 from sealing import sample
 
 from node.dicom import reader
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
@@ -149,7 +152,8 @@ def test_queries_of_each_level_are_answered(site):
     assert f"{STUDY}.900" in said
     assert f"{STUDY}.901" in said
     said = peers.findscu(port, "QueryRetrieveLevel=IMAGE", f"StudyInstanceUID={STUDY}",
-                         f"SeriesInstanceUID={STUDY}.900", "SOPInstanceUID", aet="GUEST")  # fmt: skip
+                         f"SeriesInstanceUID={STUDY}.900", "SOPInstanceUID",
+                         aet="GUEST")  # fmt: skip
     assert said.count("(0008,0018)") >= 3
     assert "Roe" not in site.node.log.read_text()
 
