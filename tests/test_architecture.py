@@ -10,8 +10,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "node"
 ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
-STAGES = {"receive", "process", "forward", "verify", "copies", "judge", "readback", "desk", "witness",
-          "passage", "retrieve", "reap", "worker"}  # fmt: skip
+STAGES = {
+    "receive", "process", "forward", "verify", "copies", "judge", "readback",
+    "desk", "witness", "passage", "retrieve", "reap", "worker",
+}  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}
 LEVELS = [GROUND, RULES | ISLANDS, STAGES, {"wiring", "proxy"}, {"cli", "web"}]
