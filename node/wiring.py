@@ -226,7 +226,8 @@ def archive(config: Config, destination: Destination) -> Archive:
     receiving = Settings(
         aet=node.fetch_aet, host=node.host, port=node.fetch_port, limits=limits(config)
     )
-    return Archive(requestor(config, destination), receiving)
+    node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Archive(requestor(config, destination), receiving, turn=node.state / "fetch.lock")
 
 
 def known(config: Config, destination: Destination, wanted: Wanted) -> Wanted:

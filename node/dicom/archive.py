@@ -5,6 +5,8 @@ SECURITY: what an archive says is passed on or counted, never logged.
 
 from __future__ import annotations
 
+import fcntl
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     Keys = dict[str, tuple[str, ...]]
 
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # Study Root Query/Retrieve Information Model - FIND
+TURN_SECONDS = 300.0  # to wait for the port that C-MOVE sends to
+TURN_TICK = 0.1
 MAX_LISTED = 65535  # sub-operations are counted in 16 bits: PS3.7 9.1.3
 RETRIEVE_AET = 0x00080054
 
@@ -58,11 +62,16 @@ class Archive:
 
     :param receiving: the SCP that C-MOVE sends to; the archive must know its
         AE title, host and port.
+    :param turn: a file by which processes take turns with that port; None
+        where nobody else uses it.
     """
 
-    def __init__(self, requestor: Requestor, receiving: Settings) -> None:
+    def __init__(
+        self, requestor: Requestor, receiving: Settings, *, turn: Path | None = None
+    ) -> None:
         self._requestor = requestor
         self._receiving = receiving
+        self._turn = turn
         self._by_move = False
 
     def fetch(self, wanted: Wanted, folder: Path, take: Take | None = None) -> list[Path]:
@@ -78,7 +87,8 @@ class Archive:
             except (NoContextError, PeerRejectedError):
                 self._by_move = True
         try:
-            return list(fetch_by_move(self._requestor, wanted, folder, self._receiving, take))
+            with _taking_turns(self._turn):
+                return list(fetch_by_move(self._requestor, wanted, folder, self._receiving, take))
         except (NoContextError, PeerRejectedError, OSError) as error:
             self._by_move = False
             name = self._requestor.destination.name
@@ -182,6 +192,28 @@ class Archive:
             finished = True
         finally:
             (release if finished else abort)(assoc)
+
+
+@contextmanager
+def _taking_turns(turn: Path | None) -> Iterator[None]:
+    """Hold a lock while the block runs.
+
+    :raises UnreachableError: others held it for too long.
+    """
+    if turn is None:
+        yield
+        return
+    deadline = time.monotonic() + TURN_SECONDS
+    with turn.open("ab") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise UnreachableError("the port is in use", code="fetch_busy") from None
+                time.sleep(TURN_TICK)
+        yield
 
 
 def _matches(assoc: Synchronous, query: Dataset) -> Iterator[DicomObject]:
