@@ -17,7 +17,8 @@ from node.config.schema import Hospital
 from node.copies import Copies, read_picture
 from node.crypto.keyring import MemoryKeys
 from node.dicom import pixels, reader
-from node.errors import ConfigError, UnreadableError
+from node.dicom.codecs import Decoder
+from node.errors import ConfigError, DoesNotFitError, UnreadableError, UnsealableError
 from node.mark.embedder import TiledEmbedder
 from node.mark.message import own
 from node.process import Marker
@@ -180,3 +181,27 @@ def test_the_command_line_seals_with_a_recipient_and_names_the_hospital_in_a_jpe
     assert facts["hospital_id"] == nodectl("--config", site, "keys", "mark")[1][:16]
     assert "--config" in json.loads(nodectl("--json", "inspect", picture)[1])["reason"]
     assert nodectl("--config", site, "seal", picture, "-o", tmp_path / "x", "--recipient", -1)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    "folder", ["study_ptct", "objects", "rare_ts", "encaps", "synthetic", "syntax9"]
+)
+def test_every_file_of_the_collection_is_sealed_with_the_robust_mark_and_comes_back(
+    shared_dicom, folder
+):
+    order = replace(ORDER, robust=OURS.message(ROUTE), lossy="decode")
+    fates = {}
+    with Decoder() as codec:
+        prover = Examiner(KEYS.opener(), TiledEmbedder(), codec)
+        marker = Marker(KEYS.sealer(), TiledEmbedder(), codec, prover)
+        for path in sorted((shared_dicom / folder).glob("*.dcm")):
+            try:
+                made = marker.mark(path.read_bytes(), order)  # ends with the proof
+            except (UnsealableError, UnreadableError, DoesNotFitError) as error:
+                fates[path.name] = error.code
+            else:
+                fates[path.name] = "both marks" if made.robust else "one mark"
+    print(*(f"{name:45} {fate}" for name, fate in fates.items()), sep="\n")
+    assert "both marks" in fates.values()
