@@ -105,9 +105,9 @@ def readback(config: Config, destination: Destination, codec: Codec) -> Readback
     from node.judge import Evidence, Judge
     from node.readback import Readback
 
-    state = config.node.state
+    state, rows = config.node.state, wiring.ledger(config)
     return Readback(
-        ledger=wiring.ledger(config),
+        ledger=rows,
         blobs=wiring.blobs(config),
         destination=destination,
         archive=wiring.archive(config, destination),
@@ -116,6 +116,6 @@ def readback(config: Config, destination: Destination, codec: Codec) -> Readback
         folder=state / RETRIEVED,
         pseudonym=wiring.keys(config).pseudonymizer().pseudonym,
         chance=random.random,
-        worker=wiring.worker_name(f"verify-{destination.name}"),
+        worker=wiring.worker_name(rows, f"verify-{destination.name}"),
         lease=config.node.lease,
     )

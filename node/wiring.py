@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from node.worker import Doorbell
 
 AUDIT_KEY = "audit.key"
+SLOT = "SEALNODE_SLOT"  # which of the processes of its stage a process is
 STAGES = ("receive", "process", "forward", "verify", "reap")
 
 
@@ -87,11 +88,9 @@ def audit_log(config: Config) -> JsonLog:
     from node.audit.checkpoint import Signer
     from node.audit.log import JsonLog
 
-    key = config.node.keys / AUDIT_KEY
-    if key.exists():
-        signer = Signer(keys(config).audit_key())
-    else:
-        signer = None
+    found = (config.node.keys / AUDIT_KEY).exists()
+    signer = Signer(keys(config).audit_key()) if found else None
+    if signer is None:
         structlog.get_logger().warning("checkpoints_off", hint="there is no audit.key")
     return JsonLog(config.node.state / "audit", signer=signer)
 
@@ -326,9 +325,10 @@ def processor(config: Config, codec: Codec) -> Processor:
     """Return stage 2."""
     from node.process import Processor
 
+    rows = ledger(config)
     routes = {route.name: route for route in config.routes}
     return Processor(
-        ledger=ledger(config),
+        ledger=rows,
         blobs=blobs(config),
         marker=marker(config, codec),
         route_of=routes.get,
@@ -337,7 +337,7 @@ def processor(config: Config, codec: Codec) -> Processor:
         pseudonym=keys(config).pseudonymizer().pseudonym,
         delay=lambda attempts: retry.delay(attempts, random.random()),  # noqa: S311 - jitter
         ring=doorbell(config, "forward").ring,
-        worker=worker_name("process"),
+        worker=worker_name(rows, "process"),
         lease=config.node.lease,
     )
 
@@ -357,7 +357,7 @@ def forwarder(
         senders=partial(sender, config, codec),
         proved=partial(proved, rows, routes),
         pseudonym=keys(config).pseudonymizer().pseudonym,
-        worker=worker_name(f"forward-{destination}"),
+        worker=worker_name(rows, f"forward-{destination}"),
         chance=random.random,
         stopping=stopping,
         lease=config.node.lease,
@@ -389,11 +389,12 @@ def reaper(config: Config, sink: AuditSink) -> Reaper:
     """Return stage 5."""
     from node.reap import Reaper
 
-    return Reaper(
-        ledger(config), blobs(config), sink, retention=config.node.retention, clock=time.time
-    )
+    kept = config.node.retention
+    return Reaper(ledger(config), blobs(config), sink, retention=kept, clock=time.time)
 
 
-def worker_name(stage: str) -> str:
-    """Return a name that no other process on any machine has at the same time."""
-    return f"{socket.gethostname()}:{os.getpid()}:{stage}:{time.monotonic_ns():x}"
+def worker_name(rows: Ledger, stage: str) -> str:
+    """Return the name of this process's place; what its last holder left is free at once."""
+    name = f"{socket.gethostname()}:{stage}:{os.environ.get(SLOT, '0')}"
+    rows.release_worker(name)
+    return name

@@ -14,6 +14,7 @@ import structlog
 
 from node.cli.arguments import configured, directory_of
 from node.config.check import approve
+from node.wiring import SLOT
 
 if TYPE_CHECKING:
     import argparse
@@ -94,6 +95,7 @@ class Child:
     """One stage's process, over its lives."""
 
     stage: str
+    slot: int
     process: subprocess.Popen[bytes] | None = None
     born: float = 0.0
     rest: float = 0.0
@@ -113,7 +115,7 @@ class Family:
             "verify": 1,
             "reap": 1,
         }
-        self._children = [Child(stage) for stage, n in counts.items() for _ in range(n)]
+        self._children = [Child(stage, slot) for stage, n in counts.items() for slot in range(n)]
         self._stopping = False
         self._reload = False
 
@@ -153,7 +155,10 @@ class Family:
         if self._port and child.stage == "receive":
             command += ["--port", str(self._port)]
         # Its standard input is ours to hold: when we die, however we die, it ends.
-        child.process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - ours
+        place = {**os.environ, SLOT: str(child.slot)}
+        child.process = subprocess.Popen(  # noqa: S603 - ours
+            command, stdin=subprocess.PIPE, env=place
+        )
         child.born = now
 
     def _bury(self, child: Child, now: float) -> None:
