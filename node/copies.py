@@ -6,7 +6,7 @@ image a copy is of, and who got it, never that its content is what it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from node.errors import ConfigError, UnreadableError
 from node.mark.finding import find
-from node.mark.message import Hospital, own
+from node.mark.message import NOBODY, Hospital, own
 from node.mark.strength import displayed
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64 << 20  # of a picture
 BYTE = 8  # bits stored of samples that are displayed as they are, without a window
+RECIPIENTS = 4  # looked for harder; each makes a search a third longer
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF")
 
 
@@ -56,10 +57,14 @@ class Copies:
 
     :param hospitals: those that are configured; the one without a mark is ours.
     :param key: of this site's robust marks, or None if this process has none.
+    :param routes: name the recipients whose copies are looked for harder.
     """
 
-    def __init__(self, hospitals: Iterable[Named], key: bytes | None) -> None:
-        self._own = own(key) if key else None
+    def __init__(
+        self, hospitals: Iterable[Named], key: bytes | None, routes: Iterable[Route] = ()
+    ) -> None:
+        numbers = dict.fromkeys([NOBODY, *(route.recipient for route in routes if route.robust)])
+        self._own = replace(own(key), recipients=tuple(numbers)[:RECIPIENTS]) if key else None
         self._named: dict[bytes, Named] = {}
         self._known: list[Hospital] = [self._own] if self._own else []
         for named in hospitals:

@@ -133,7 +133,7 @@ def copies(config: Config) -> Copies:
     """Return what tells whose image a lossy copy is of."""
     from node.copies import Copies
 
-    return Copies(config.hospitals.values(), keys(config).robust_key())
+    return Copies(config.hospitals.values(), keys(config).robust_key(), config.routes)
 
 
 def marker(config: Config, codec: Codec) -> Marker:

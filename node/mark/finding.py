@@ -7,21 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.mark.pattern import half_edge
-from node.mark.reading import gather, read, score
+from node.mark.reading import Reading, gather, read, score
 from node.mark.sync import ORIENTATIONS, places, template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from node.mark.message import Hospital
     from node.mark.pattern import Floats
-    from node.mark.reading import Reading
-    from node.mark.sync import Place
+    from node.mark.sync import Place, Spectra
 
 WORTH = 5.7
 """A place that stands out by less is chance: of 10^8 that were tried the best does as much."""
 
-SURE = 7.8
+SURE = 8.0
 """As in :mod:`node.mark.reading`, but for the best of so many places; by chance once in 10^6."""
 
 HOPELESS = 4.0
@@ -64,16 +63,37 @@ def find(picture: Floats, hospitals: Sequence[Hospital], *, search: bool = True)
         return Finding(reading, 2.0 * half)
     if not search:
         return None
-    wanted = [template(hospital.word) for hospital in hospitals]
+    wanted = [one for hospital in hospitals for one in _wanted(hospital)]
     for turned in (False, True):
-        for index, found in places(picture, wanted, turned=turned):
-            if found.score < WORTH:
-                continue
-            place, says = _polish(found, hospitals[index].word)
-            reading = read(says, [hospitals[index]], sure=SURE)
-            if reading is not None:
-                return _found(reading, place, picture)
+        for index, place in places(picture, [one.spectra for one in wanted], turned=turned):
+            if place.score >= WORTH and (found := _confirm(wanted[index], place, picture)):
+                return found
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is looked for: a hospital's word, or with it the one of a recipient."""
+
+    hospital: Hospital
+    recipient: int | None
+    spectra: Spectra
+
+
+def _wanted(hospital: Hospital) -> Iterator[_Wanted]:
+    for number in hospital.recipients if hospital.key else ():
+        yield _Wanted(hospital, number, template(hospital.message(number)))
+    yield _Wanted(hospital, None, template(hospital.word))
+
+
+def _confirm(wanted: _Wanted, seen: Place, picture: Floats) -> Finding | None:
+    """Read the picture at a place; what was looked for is there if either is clear enough."""
+    place, says = _polish(seen, wanted.hospital.word)
+    reading = read(says, [wanted.hospital], sure=SURE)
+    if seen.score >= SURE and (reading is None or reading.recipient is None):
+        inverted = score(says, wanted.hospital.word) < 0
+        reading = Reading(wanted.hospital, wanted.recipient, seen.score, inverted)
+    return _found(reading, place, picture) if reading else None
 
 
 def _polish(place: Place, word: bytes) -> tuple[Place, Floats]:

@@ -26,10 +26,12 @@ class Hospital:
 
     :param word: 12 bytes: its id, and what proves it. Public.
     :param key: 32 bytes, secret, where it is our own; else empty.
+    :param recipients: those whose copies are looked for harder; needs the key.
     """
 
     word: bytes
     key: bytes = b""
+    recipients: tuple[int, ...] = ()
 
     @property
     def id(self) -> bytes:
