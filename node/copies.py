@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from node.config.schema import Hospital as Named
+    from node.config.config import Hospital as Named
     from node.dicom.pixels import Pixels
     from node.mark.finding import Finding
     from node.types import Route

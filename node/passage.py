@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from node.config.schema import Workstation
+    from node.config.config import Workstation
     from node.desk import Opinion
     from node.dicom.archive import Archive, Listed
     from node.dicom.query import Counts, Query, Sender

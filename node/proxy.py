@@ -15,7 +15,7 @@ from node import wiring
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from node.config.schema import Config, Workstation
+    from node.config.config import Config, Workstation
     from node.desk import Desk
     from node.dicom.acceptance import Offer
     from node.dicom.pixels import Codec

@@ -25,7 +25,7 @@ from node.types import Action, Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from node.config.schema import Workstation
+    from node.config.config import Workstation
     from node.dicom.scp import StoreRequest
     from node.spool.base import BlobStore, Ledger
     from node.types import Decision, Instance, Peer, Source

@@ -25,7 +25,7 @@ from node.types import Event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from node.config.schema import Workstation
+    from node.config.config import Workstation
     from node.desk import Opinion, Question
     from node.dicom.archive import Archive
     from node.dicom.query import Query, Sender

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydicom.data import get_testdata_file
 
 from node.mark.embedder import TiledEmbedder
-from node.process import Marker, Order
+from node.seal import Marker, Order
 from node.verify import Examiner
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "node"
 ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
 STAGES = {
-    "receive", "process", "forward", "verify", "copies", "judge", "readback",
+    "receive", "process", "seal", "forward", "verify", "copies", "judge", "readback",
     "desk", "witness", "passage", "retrieve", "reap", "worker",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}

@@ -17,7 +17,7 @@ from node.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from node.config.schema import Config
+    from node.config.config import Config
 
 WIDTH = 80
 INDENT = 24  # columns before the explanation of an option

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.config.schema import Config
+    from node.config.config import Config
 
 NAME = "audit"
 HELP = "prove that the audit log is whole, or read its end"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.config.schema import Config
+    from node.config.config import Config
 
 NAME = "check"
 HELP = "report every mistake in the configuration, run its tests"

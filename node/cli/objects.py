@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.config.schema import Config
+    from node.config.config import Config
 
 
 @dataclass(frozen=True, slots=True)

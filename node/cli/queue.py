@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.config.schema import Config
+    from node.config.config import Config
     from node.spool.base import Ledger
     from node.types import Delivery, SpoolEntry
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.config.schema import Config
+    from node.config.config import Config
     from node.types import Route
 
 NAME = "seal"
@@ -68,7 +68,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Seal each file and say what became of it."""
     from node import wiring
-    from node.process import Order
+    from node.seal import Order
 
     config = configured(args)
     route = _route(args.route, config)

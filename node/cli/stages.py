@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from node.config.schema import Config
+    from node.config.config import Config
 
 CHECK_SECONDS = 0.5  # how long a signal may go unnoticed
 WITNESSES = 2  # loops that answer for workstations

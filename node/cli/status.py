@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.config.schema import Config
+    from node.config.config import Config
     from node.spool.aftercare import Finding, Found
     from node.spool.base import Stats
 

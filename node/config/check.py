@@ -12,7 +12,7 @@ from node.types import Action, Delivered, Instance, Peer, Unsealable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from node.config.schema import Config, RouteTest
+    from node.config.config import Config, RouteTest
     from node.types import Decision, Destination, Outcome, Route, Source
 
 

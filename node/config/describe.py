@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from node.config.schema import (
     DestinationTable,
     HospitalTable,
-    NodeSettings,
     RouteTable,
     SourceTable,
     TestTable,
-    Timeouts,
     TlsTable,
     WorkstationTable,
 )
+from node.config.settings import NodeSettings, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

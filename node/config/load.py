@@ -10,24 +10,20 @@ import tomllib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from node.config.config import Config, Hospital, RouteTest, TlsFiles, Workstation
 from node.config.references import Found, mistakes_between
 from node.config.schema import (
     PRIORITIES,
-    Config,
     DestinationTable,
     ExpectTable,
-    Hospital,
     HospitalTable,
-    NodeSettings,
     RouteTable,
-    RouteTest,
     SourceTable,
     TestTable,
-    TlsFiles,
     TlsTable,
-    Workstation,
     WorkstationTable,
 )
+from node.config.settings import NodeSettings
 from node.config.tables import table
 from node.config.values import MistakeError, name, nearest, shown
 from node.errors import ConfigError

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from node.config.schema import Hospital, NodeSettings, RouteTest, TlsFiles, Workstation
+    from node.config.config import Hospital, RouteTest, TlsFiles, Workstation
+    from node.config.settings import NodeSettings
     from node.types import Destination, Route, Source
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -9,98 +9,18 @@ files are generated from the very same lines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.config import values as read
 from node.config.tables import needed, option, table
-from node.types import Action, Destination, Route, Source, Unsealable
+from node.types import Action, Unsealable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PRIORITIES = {"routine": 0, "high": 1, "stat": 2}
 ACTIONS = tuple(action.value for action in Action)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """``[node.timeouts]``: how long the node waits for a peer, in seconds."""
-
-    handshake: float = option(
-        read.duration("1s", "10m"), "10s", "to finish a TLS handshake and ask for an association"
-    )
-    acse: float = option(
-        read.duration("1s", "10m"), "30s", "to answer an association or release request"
-    )
-    dimse: float = option(read.duration("1s", "1h"), "60s", "to answer a C-STORE, C-ECHO or C-FIND")
-    network: float = option(read.duration("1s", "1h"), "60s", "to send the next bytes or command")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSettings:
-    """``[node]``: the node itself. Times are in seconds, sizes in bytes, paths absolute."""
-
-    aet: str = option(read.ae_title, "SEALNODE", "AE title that modalities send to")
-    host: str = option(
-        read.host, "127.0.0.1", 'address to listen on; "0.0.0.0" or "::" listens on all of them'
-    )
-    port: int = option(read.integer(1, 65535), 11112, "TCP port to listen on")
-    tls: str = option(
-        read.optional_name,
-        "",
-        "name of the [tls.*] table to listen with; empty means without TLS",
-        names="tls",
-    )
-    state: Path = option(read.path, "state", "folder of the spool, the ledger and the audit log")
-    keys: Path = option(read.path, "keys", "folder of the keys; readable by the node's user alone")
-    reserve: int = option(
-        read.size("0B", "1024TiB"),
-        "1GiB",
-        "free disk space below which the node asks senders to wait",
-    )
-    max_object_size: int = option(
-        read.size("1MiB", "64GiB"), "4GiB", "largest object that is accepted"
-    )
-    max_pdu: int = option(read.size("4KiB", "1MiB"), "128KiB", "largest PDU that the node receives")
-    max_associations: int = option(
-        read.integer(1, 10000), 100, "associations open at once, over all peers"
-    )
-    associations_per_address: int = option(
-        read.integer(1, 10000), 20, "associations open at once from one address"
-    )
-    unknown_sop_classes: bool = option(
-        read.flag, False, "accept storage of SOP classes that this version does not know"
-    )
-    receivers: int = option(read.integer(1, 64), 1, "receiver processes; they share the port")
-    processors: int = option(
-        read.integer(0, 256), 0, "processes that seal; 0 means one for each processor core"
-    )
-    lease: float = option(
-        read.duration("10s", "1d"),
-        "5m",
-        "work that shows no life for so long is given to another worker",
-    )
-    poll: float = option(
-        read.duration("10ms", "1m"), "500ms", "how often an idle worker looks for work"
-    )
-    retention: float = option(
-        read.duration("0s", "3650d"),
-        "1d",
-        "how long an object stays in the spool after its last delivery",
-    )
-    fetch_aet: str = option(
-        read.ae_title, "SEALNODE", "AE title under which the node fetches objects back with C-MOVE"
-    )
-    fetch_port: int = option(
-        read.integer(1, 65535), 11113, "TCP port on which C-MOVE results arrive"
-    )
-    log_level: str = option(
-        read.choice("debug", "info", "warning", "error"),
-        "info",
-        "least severe event that is logged",
-    )
-    timeouts: Timeouts = option(table(Timeouts), {}, "how long the node waits for a peer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,81 +211,3 @@ class TestTable:
         {"route": "ct", "to": ["pacs-main"]},
         "the route, action and destinations",
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Hospital:
-    """One ``[hospital.*]``.
-
-    :param mark: 12 bytes; empty for this site's own.
-    :param logo: path of a PNG, or ``""``.
-    """
-
-    name: str
-    title: str
-    mark: bytes = b""
-    logo: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """One ``[tls.*]``, its paths absolute and its files there."""
-
-    name: str
-    ca: Path
-    certificate: Path
-    key: Path
-    mutual: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Workstation:
-    """One ``[workstation.*]``: who may ask the node for what a PACS holds.
-
-    :param pacs: name of the destination that is asked for it.
-    :param restore: it gets originals; others get the sealed objects.
-    :param host: where C-MOVE sends to it, or ``""`` if it only uses C-GET.
-    :param tls: name of the ``[tls.*]`` table to send with, or ``""``.
-    """
-
-    name: str
-    aet: str
-    addresses: tuple[str, ...]
-    pacs: str
-    tls_name: str = ""
-    restore: bool = False
-    host: str = ""
-    port: int = 104
-    tls: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteTest:
-    """One ``[[test]]``; None in an expectation means that anything will do.
-
-    :param place: file and key path, for whoever reads that it failed.
-    """
-
-    place: str
-    given: dict[str, tuple[str, ...]]
-    route: str | None
-    action: Action | None
-    to: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """A whole configuration without mistakes.
-
-    :param directory: where it was read from; absolute.
-    """
-
-    node: NodeSettings
-    sources: dict[str, Source]
-    destinations: dict[str, Destination]
-    routes: tuple[Route, ...]
-    tests: tuple[RouteTest, ...]
-    tls: dict[str, TlsFiles]
-    directory: Path
-    workstations: dict[str, Workstation] = field(default_factory=dict)
-    hospitals: dict[str, Hospital] = field(default_factory=dict)

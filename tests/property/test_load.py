@@ -9,9 +9,9 @@ import configuration
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.config.config import Config
 from node.config.describe import toml
 from node.config.load import load
-from node.config.schema import Config
 from node.errors import ConfigError
 
 WORDS = st.sampled_from(

@@ -13,7 +13,7 @@ from pydicom import dcmread
 from sealing import ORDER, sample
 
 from node.cli.main import run
-from node.config.schema import Hospital
+from node.config.config import Hospital
 from node.copies import Copies, read_picture
 from node.crypto.keyring import MemoryKeys
 from node.dicom import pixels, reader
@@ -21,7 +21,7 @@ from node.dicom.codecs import Decoder
 from node.errors import ConfigError, DoesNotFitError, UnreadableError, UnsealableError
 from node.mark.embedder import TiledEmbedder
 from node.mark.message import own
-from node.process import Marker
+from node.seal import Marker
 from node.types import Action, Route, VerdictKind
 from node.verify import Examiner
 

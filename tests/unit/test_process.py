@@ -13,7 +13,8 @@ from node.crypto.keyring import MemoryKeys
 from node.dicom.codecs import Decoder
 from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
 from node.mark.embedder import TiledEmbedder
-from node.process import Marker, Processor
+from node.process import Processor
+from node.seal import Marker
 from node.spool.memory import MemoryBlobs, MemoryLedger
 from node.types import (
     Action,

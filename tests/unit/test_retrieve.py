@@ -19,7 +19,7 @@ from running import free_ports, wait_for
 from sealing import ORDER, examiner, marker, sample
 
 from node import routing
-from node.config.schema import Workstation
+from node.config.config import Workstation
 from node.crypto.keyring import MemoryKeys
 from node.desk import Desk, ask
 from node.dicom import reader

@@ -11,10 +11,11 @@ import pytest
 
 from node.config import check, describe, schema
 from node.config.load import load
+from node.config.settings import NodeSettings, Timeouts
 
 TABLES = (
-    schema.NodeSettings,
-    schema.Timeouts,
+    NodeSettings,
+    Timeouts,
     schema.SourceTable,
     schema.DestinationTable,
     schema.TlsTable,
@@ -52,7 +53,7 @@ def test_what_is_commented_out_is_the_default_and_may_be_uncommented():
     text = describe.node_toml({}, {}, {})
     node = tomllib.loads(uncommented(text))["node"]
 
-    assert schema.table(schema.NodeSettings)(node) == schema.NodeSettings()
+    assert schema.table(NodeSettings)(node) == NodeSettings()
 
 
 def test_what_was_chosen_is_set_and_the_rest_is_not():

@@ -7,12 +7,13 @@ from dataclasses import fields
 import pytest
 
 from node.config import schema
+from node.config.settings import NodeSettings, Timeouts
 from node.config.values import MistakeError
 
 TABLES = [kind for name, kind in vars(schema).items() if name.endswith("Table")]
 
 
-@pytest.mark.parametrize("kind", [*TABLES, schema.NodeSettings, schema.Timeouts])
+@pytest.mark.parametrize("kind", [*TABLES, NodeSettings, Timeouts])
 def test_every_option_has_a_line_of_documentation_and_a_default_or_example_that_reads(kind):
     for item in fields(kind):
         about = item.metadata
@@ -39,5 +40,5 @@ def test_a_table_reports_all_its_mistakes_and_keeps_what_is_sound():
 
 
 def test_settings_can_be_made_without_a_file():
-    assert schema.NodeSettings().port == 11112
-    assert schema.NodeSettings(port=104).timeouts == schema.Timeouts()
+    assert NodeSettings().port == 11112
+    assert NodeSettings(port=104).timeouts == Timeouts()

@@ -1,0 +1,90 @@
+"""A configuration that was read and checked: frozen nouns, paths absolute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from node.config.settings import NodeSettings
+    from node.types import Action, Destination, Route, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Hospital:
+    """One ``[hospital.*]``.
+
+    :param mark: 12 bytes; empty for this site's own.
+    :param logo: path of a PNG, or ``""``.
+    """
+
+    name: str
+    title: str
+    mark: bytes = b""
+    logo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """One ``[tls.*]``, its paths absolute and its files there."""
+
+    name: str
+    ca: Path
+    certificate: Path
+    key: Path
+    mutual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Workstation:
+    """One ``[workstation.*]``: who may ask the node for what a PACS holds.
+
+    :param pacs: name of the destination that is asked for it.
+    :param restore: it gets originals; others get the sealed objects.
+    :param host: where C-MOVE sends to it, or ``""`` if it only uses C-GET.
+    :param tls: name of the ``[tls.*]`` table to send with, or ``""``.
+    """
+
+    name: str
+    aet: str
+    addresses: tuple[str, ...]
+    pacs: str
+    tls_name: str = ""
+    restore: bool = False
+    host: str = ""
+    port: int = 104
+    tls: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTest:
+    """One ``[[test]]``; None in an expectation means that anything will do.
+
+    :param place: file and key path, for whoever reads that it failed.
+    """
+
+    place: str
+    given: dict[str, tuple[str, ...]]
+    route: str | None
+    action: Action | None
+    to: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration without mistakes.
+
+    :param directory: where it was read from; absolute.
+    """
+
+    node: NodeSettings
+    sources: dict[str, Source]
+    destinations: dict[str, Destination]
+    routes: tuple[Route, ...]
+    tests: tuple[RouteTest, ...]
+    tls: dict[str, TlsFiles]
+    directory: Path
+    workstations: dict[str, Workstation] = field(default_factory=dict)
+    hospitals: dict[str, Hospital] = field(default_factory=dict)

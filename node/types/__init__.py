@@ -1,0 +1,72 @@
+"""Every noun that more than one part of the node speaks of.
+
+All of them are frozen: a stage makes a new one, it never changes one. None of
+them carries a patient attribute except :class:`Record`, which lives only
+between taking the identity out of an object and sealing it.
+"""
+
+from node.types.routing import (
+    ROUTING_KEYWORDS,
+    Action,
+    Decision,
+    Destination,
+    Instance,
+    Peer,
+    Route,
+    Source,
+    Tried,
+    Unsealable,
+)
+from node.types.rows import (
+    Deferred,
+    Delivered,
+    Delivery,
+    DeliveryState,
+    EntryState,
+    Event,
+    Outcome,
+    Refused,
+    SpoolEntry,
+)
+from node.types.sealing import (
+    Attribute,
+    Binding,
+    Carrier,
+    Extraction,
+    Quality,
+    Record,
+    Region,
+    Verdict,
+    VerdictKind,
+)
+
+__all__ = [
+    "ROUTING_KEYWORDS",
+    "Action",
+    "Attribute",
+    "Binding",
+    "Carrier",
+    "Decision",
+    "Deferred",
+    "Delivered",
+    "Delivery",
+    "DeliveryState",
+    "Destination",
+    "EntryState",
+    "Event",
+    "Extraction",
+    "Instance",
+    "Outcome",
+    "Peer",
+    "Quality",
+    "Record",
+    "Refused",
+    "Region",
+    "Route",
+    "Source",
+    "SpoolEntry",
+    "Tried",
+    "Unsealable",
+    "Verdict",
+    "VerdictKind",
+]

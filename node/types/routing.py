@@ -1,0 +1,154 @@
+"""Who sends what to whom, and what happens to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+ROUTING_KEYWORDS = frozenset(
+    {
+        "BitsAllocated", "BitsStored", "BodyPartExamined", "BurnedInAnnotation", "Columns",
+        "ConversionType", "ImageType", "Laterality", "LossyImageCompression", "Manufacturer",
+        "ManufacturerModelName", "Modality", "NumberOfFrames", "PhotometricInterpretation",
+        "PixelRepresentation", "PresentationIntentType", "Rows", "SOPClassUID",
+        "SamplesPerPixel", "StationName", "TransferSyntaxUID", "ViewPosition",
+    }
+)  # fmt: skip
+"""What a route may match on, the only keys of ``Instance.attributes``: nothing of the patient."""
+
+
+class Action(Enum):
+    """What a route does with an instance."""
+
+    SEAL = "seal"  #: mark it, prove it, send the marked object
+    RELAY = "relay"  #: send it as it came, unprotected, because a person wrote so
+    HOLD = "hold"  #: keep it until a person decides
+    REFUSE = "refuse"  #: answer the modality with a refusal, keep nothing
+
+
+class Unsealable(Enum):
+    """What a route does with an instance that cannot be marked without loss."""
+
+    HOLD = "hold"
+    RELAY = "relay"
+    REFUSE = "refuse"
+    HEADER = "header"  #: the sealed record rides in the header alone
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end; ``source`` and ``workstation`` name what admits it."""
+
+    calling_aet: str
+    called_aet: str
+    address: str
+    source: str = ""
+    workstation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One ``[source.*]``: who may send to the node, from which networks (CIDR).
+
+    :param tls_name: name that the client certificate must carry, or ``""``.
+    """
+
+    name: str
+    aet: str
+    addresses: tuple[str, ...]
+    tls_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One ``[destination.*]``: where objects go.
+
+    :param tls: name of the ``[tls.*]`` table to use, or ``""`` for none.
+    :param give_up_after: seconds after which a delivery is parked.
+    :param associations: how many associations may be open to it at once.
+    :param readback: share (0 to 1) of its deliveries that is fetched back and
+        verified, ``readback_after`` so many seconds.
+    :param on_tamper: ``"block"`` or ``"warn"`` workstations of what was changed.
+    :param on_unmarked: ``"pass"`` or ``"block"`` what never was sealed.
+    """
+
+    name: str
+    aet: str
+    host: str
+    port: int
+    tls: str = ""
+    give_up_after: float = 7 * 86400.0
+    associations: int = 1
+    enabled: bool = True
+    readback: float = 0.0
+    readback_after: float = 3600.0
+    on_tamper: str = "block"
+    on_unmarked: str = "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What arrived, as network and header say it.
+
+    :param blob: SHA-256 (hex) of the Part 10 file that the spool keeps.
+    :param size: in bytes.
+    :param attributes: the routing keywords, spelt as DICOM spells them, that
+        a route may match on. An allow-list without patient attributes.
+    :param received_at: seconds since the epoch, by the receiver's clock.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    blob: str
+    size: int
+    attributes: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    peer: Peer = Peer("", "", "")
+    received_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One ``[[route]]``: data, never an expression.
+
+    :param match: facts of the association in ``snake_case`` and DICOM
+        keywords in ``CamelCase``, each with the values that it accepts.
+    :param logo: path of the hospital's PNG, or ``""``.
+    :param priority: 0 routine, 1 high, 2 STAT; higher leaves first.
+    """
+
+    name: str
+    match: dict[str, tuple[str, ...]]
+    action: Action
+    to: tuple[str, ...] = ()
+    unsealable: Unsealable = Unsealable.HOLD
+    identity: str = "keep"
+    uid: str = "keep"
+    logo: str = ""
+    lossy: str = "refuse"
+    robust: str = ""  #: ``"id"`` adds the hospital's robust mark
+    recipient: int = 0  #: number of whoever gets the images, told by that mark
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One route that was looked at, and why it did or did not match."""
+
+    route: str
+    matched: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What happens to an instance, with the whole way there.
+
+    ``route is None`` means that nothing matched; ``action`` is then HOLD.
+    """
+
+    route: Route | None
+    action: Action
+    trace: tuple[Tried, ...]

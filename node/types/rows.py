@@ -1,0 +1,110 @@
+"""The life of an object in the spool, and of each of its deliveries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from node.types.routing import Action, Instance
+
+
+class EntryState(Enum):
+    """The life of one instance in the spool (drawn in docs/spool.md)."""
+
+    RECEIVED = "received"  #: durable; waits to be sealed
+    READY = "ready"  #: the object to send exists; its deliveries run
+    DONE = "done"  #: every delivery ended well
+    HELD = "held"  #: a person must decide; by rule
+    PARKED = "parked"  #: a person must look; something went wrong
+    DISCARDED = "discarded"  #: a person threw it away, audited
+
+
+class DeliveryState(Enum):
+    """The life of one (instance, destination)."""
+
+    WAITING = "waiting"  #: the object to send does not exist yet
+    PENDING = "pending"  #: may be sent at ``not_before``
+    SENT = "sent"  #: the destination answered success or warning
+    VERIFIED = "verified"  #: read back and found intact
+    PARKED = "parked"  #: given up or refused for good; a person must look
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolEntry:
+    """One instance and what the node has decided and done about it."""
+
+    id: int
+    instance: Instance
+    state: EntryState
+    route: str
+    action: Action
+    priority: int = 0
+    sealed: str = ""  #: SHA-256 (hex) of the blob to send; "" until there is one
+    attempts: int = 0
+    not_before: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One (instance, destination). A slow destination delays only its own rows."""
+
+    id: int
+    entry: int
+    destination: str
+    state: DeliveryState
+    blob: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    priority: int = 0
+    attempts: int = 0
+    not_before: float = 0.0
+    created_at: float = 0.0
+    reason: str = ""
+    readback_at: float | None = None  #: when it is to be read back; None if not (any more)
+    lost: int = 0  #: how often the destination did not have it when it was read back
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One audit event, written in the same transaction as what it tells of.
+
+    :param event: a past-tense constant, such as ``instance_accepted``.
+    :param object: a keyed pseudonym of the SOP Instance UID, never the UID.
+    :param facts: further values; never a patient attribute.
+    """
+
+    event: str
+    object: str = ""
+    actor: str = ""
+    outcome: str = "success"
+    facts: dict[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The destination has it. ``warning`` is its DIMSE status if not 0x0000."""
+
+    warning: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now: trying again can help."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not ever as it is: a person must look."""
+
+    reason: str
+    status: int = 0
+
+
+Outcome = Delivered | Deferred | Refused

@@ -1,0 +1,60 @@
+"""Config -> objects. The only module that names concrete backends.
+
+Each function imports what it names when it is called: a light verb such as
+``nodectl status`` must not pay for numpy.
+"""
+
+from node.wiring.network import (
+    archive,
+    client_tls,
+    echo,
+    fetch,
+    known,
+    limits,
+    requestor,
+    sender,
+    server,
+)
+from node.wiring.sealing import codec, copies, embedder, examiner, keys, logo, marker
+from node.wiring.spool import audit_log, blobs, doorbell, ledger
+from node.wiring.stages import (
+    SLOT,
+    STAGES,
+    forwarder,
+    processor,
+    proved,
+    reaper,
+    receiver,
+    worker_name,
+)
+
+__all__ = [
+    "SLOT",
+    "STAGES",
+    "archive",
+    "audit_log",
+    "blobs",
+    "client_tls",
+    "codec",
+    "copies",
+    "doorbell",
+    "echo",
+    "embedder",
+    "examiner",
+    "fetch",
+    "forwarder",
+    "keys",
+    "known",
+    "ledger",
+    "limits",
+    "logo",
+    "marker",
+    "processor",
+    "proved",
+    "reaper",
+    "receiver",
+    "requestor",
+    "sender",
+    "server",
+    "worker_name",
+]

@@ -1,0 +1,173 @@
+"""Both sides of the network, as configured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from node.wiring.spool import ledger
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from node.config.config import Config
+    from node.dicom.acceptance import Offer
+    from node.dicom.archive import Archive
+    from node.dicom.limits import Limits
+    from node.dicom.pixels import Codec
+    from node.dicom.requestor import Requestor
+    from node.dicom.retrieve import Wanted
+    from node.dicom.scu import StorageScu
+    from node.dicom.server import Server
+    from node.receive import StorageReceiver
+    from node.types import Destination, Outcome, Peer
+
+
+def limits(config: Config) -> Limits:
+    """Return the bounds of the network edge as configured."""
+    from node.dicom.limits import Limits
+
+    node, wait = config.node, config.node.timeouts
+    return Limits(
+        associations=node.max_associations,
+        per_address=node.associations_per_address,
+        handshake=wait.handshake,
+        request=wait.acse,
+        idle=max(wait.network, wait.dimse),
+        max_pdu=node.max_pdu,
+        max_object=node.max_object_size,
+    )
+
+
+def requestor(config: Config, destination: Destination) -> Requestor:
+    """Return what asks a destination for associations."""
+    from node.dicom.requestor import Requestor
+
+    return Requestor(
+        destination,
+        aet=config.node.aet,
+        limits=limits(config),
+        tls=client_tls(config, destination.tls),
+        response=config.node.timeouts.dimse,
+    )
+
+
+def echo(config: Config) -> Callable[[Destination], Outcome]:
+    """Return a function that asks a destination for a C-ECHO."""
+    from node.dicom.scu import echo as ask
+    from node.errors import UnreachableError
+    from node.types import Deferred
+
+    def answer(destination: Destination) -> Outcome:
+        try:
+            return ask(requestor(config, destination))
+        except UnreachableError as error:
+            return Deferred(str(error))
+
+    return answer
+
+
+def fetch(
+    config: Config, destination: Destination, folder: Path, *, study: str, series: str, sop: str
+) -> list[Path]:
+    """Fetch objects back from a destination into a folder: C-GET, else C-MOVE.
+
+    :raises UnreachableError: it does not answer, or not with success.
+    """
+    from node.dicom.retrieve import Wanted
+
+    wanted = known(config, destination, Wanted(study, series, sop))
+    return archive(config, destination).fetch(wanted, folder)
+
+
+def archive(config: Config, destination: Destination) -> Archive:
+    """Return what fetches from a destination."""
+    from node.dicom.acceptance import Settings
+    from node.dicom.archive import Archive
+
+    node = config.node
+    receiving = Settings(
+        aet=node.fetch_aet, host=node.host, port=node.fetch_port, limits=limits(config)
+    )
+    node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Archive(requestor(config, destination), receiving, turn=node.state / "fetch.lock")
+
+
+def known(config: Config, destination: Destination, wanted: Wanted) -> Wanted:
+    """Add what the ledger knows of an instance: its series, and as what it was sent.
+
+    PS3.4 C.4.3.2.1 wants the unique keys of all levels above; archives that
+    insist on it find nothing without the series.
+    """
+    if not wanted.sop_instance_uid:
+        return wanted
+    rows = ledger(config)
+    try:
+        entries = rows.find(wanted.sop_instance_uid)
+        deliveries = [d for entry in entries for d in rows.get(entry.id)[1]]
+    finally:
+        rows.close()
+    sent = [d for d in deliveries if d.destination == destination.name and d.transfer_syntax_uid]
+    series = {wanted.series_instance_uid or entry.instance.series_instance_uid for entry in entries}
+    return replace(
+        wanted,
+        series_instance_uid=series.pop() if len(series) == 1 else wanted.series_instance_uid,
+        pairs=tuple({(d.sop_class_uid, d.transfer_syntax_uid) for d in sent}),
+    )
+
+
+def client_tls(config: Config, name: str) -> ssl.SSLContext | None:
+    """Return what secures connections of ours, by the name of a ``[tls.*]`` table."""
+    if not name:
+        return None
+    from node.dicom import tls
+
+    files = config.tls[name]
+    return tls.client_context(files.ca, certificate=files.certificate, key=files.key)
+
+
+def _server_tls(config: Config) -> ssl.SSLContext | None:
+    if not config.node.tls:
+        return None
+    from node.dicom import tls
+
+    files = config.tls[config.node.tls]
+    return tls.server_context(
+        files.certificate, files.key, peers=files.ca if files.mutual else None
+    )
+
+
+def server(
+    config: Config, receiver: StorageReceiver, services: Callable[[Peer], Sequence[Offer]]
+) -> Server:
+    """Return the listening side of stage 1, its port bound.
+
+    :param services: what a peer may use beside storage.
+    """
+    from node.dicom.acceptance import Settings
+    from node.dicom.server import Server
+
+    return Server(
+        receiver,
+        Settings(
+            aet=config.node.aet,
+            host=config.node.host,
+            port=config.node.port,
+            tls=_server_tls(config),
+            unknown_classes=config.node.unknown_sop_classes,
+            reuse_port=config.node.receivers > 1,
+            limits=limits(config),
+            services=services,
+        ),
+    )
+
+
+def sender(config: Config, codec: Codec, destination: Destination) -> StorageScu:
+    """Return what sends to one destination."""
+    from node.dicom.scu import StorageScu
+    from node.dicom.transcode import transcode
+
+    return StorageScu(requestor(config, destination), transcode=partial(transcode, codec=codec))

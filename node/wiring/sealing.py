@@ -1,0 +1,78 @@
+"""Keys, mark and codec, as configured."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from node.config.config import Config
+    from node.copies import Copies
+    from node.crypto.keyring import DirectoryKeys
+    from node.dicom.pixels import Codec
+    from node.mark.base import Embedder
+    from node.seal import Marker
+    from node.verify import Examiner
+
+
+def keys(config: Config) -> DirectoryKeys:
+    """Open the key directory; secrets that a service manager gave go first."""
+    from node.crypto.keyring import DirectoryKeys
+
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    return DirectoryKeys(config.node.keys, credentials=Path(given) if given else None)
+
+
+def embedder() -> Embedder:
+    """Return the mark that this version makes and reads."""
+    from node.mark.embedder import TiledEmbedder
+
+    return TiledEmbedder()
+
+
+@contextmanager
+def codec() -> Iterator[Codec]:
+    """Give the codec for encapsulated pixels; its child process ends with the block."""
+    from node.dicom.codecs import Decoder
+
+    with Decoder() as made:
+        yield made
+
+
+def examiner(config: Config, codec: Codec) -> Examiner:
+    """Return what verifies and restores under every key of the ring."""
+    from node.verify import Examiner
+
+    return Examiner(keys(config).opener(), embedder(), codec, copies(config))
+
+
+def copies(config: Config) -> Copies:
+    """Return what tells whose image a lossy copy is of."""
+    from node.copies import Copies
+
+    return Copies(config.hospitals.values(), keys(config).robust_key(), config.routes)
+
+
+def marker(config: Config, codec: Codec) -> Marker:
+    """Return what seals and proves; it needs no opening key."""
+    from node.seal import Marker
+    from node.verify import Examiner
+
+    ring, mark = keys(config), embedder()
+    return Marker(ring.sealer(), mark, codec, Examiner(ring.prover(), mark, codec))
+
+
+@lru_cache(maxsize=64)
+def logo(path: str) -> bytes:
+    """Return the packed logo of a PNG file; ``b""`` for no path.
+
+    :raises ConfigError: it is no PNG that can be used.
+    """
+    from node.mark.logo import pack
+
+    return pack(Path(path).read_bytes()) if path else b""

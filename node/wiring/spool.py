@@ -1,0 +1,56 @@
+"""The spool and the audit log, as configured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from node.wiring.sealing import keys
+
+if TYPE_CHECKING:
+    from node.audit.log import JsonLog
+    from node.config.config import Config
+    from node.spool.base import BlobStore, Ledger
+    from node.worker import Doorbell
+
+
+AUDIT_KEY = "audit.key"
+
+
+def ledger(config: Config) -> Ledger:
+    """Open the rows."""
+    from node.spool.sqlite import SqliteLedger
+
+    config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return SqliteLedger(config.node.state / "ledger.db")
+
+
+def blobs(config: Config) -> BlobStore:
+    """Open the bytes."""
+    from node.spool.disk import DiskBlobs
+
+    return DiskBlobs(config.node.state / "spool", reserve=config.node.reserve)
+
+
+def doorbell(config: Config, stage: str) -> Doorbell:
+    """Return what wakes a stage."""
+    from node.worker import Doorbell
+
+    config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Doorbell(config.node.state / f"{stage}.bell")
+
+
+def audit_log(config: Config) -> JsonLog:
+    """Open the audit log for writing.
+
+    :raises ConfigError: another process writes it.
+    """
+    from node.audit.checkpoint import Signer
+    from node.audit.log import JsonLog
+
+    found = (config.node.keys / AUDIT_KEY).exists()
+    signer = Signer(keys(config).audit_key()) if found else None
+    if signer is None:
+        structlog.get_logger().warning("checkpoints_off", hint="there is no audit.key")
+    return JsonLog(config.node.state / "audit", signer=signer)

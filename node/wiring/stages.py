@@ -1,0 +1,127 @@
+"""The stages, as configured."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from node import retry
+from node.errors import ProofError
+from node.types import Action, Unsealable
+from node.wiring.network import sender
+from node.wiring.sealing import copies, keys, logo, marker
+from node.wiring.spool import blobs, doorbell, ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from node.audit.base import AuditSink
+    from node.config.config import Config
+    from node.dicom.pixels import Codec
+    from node.forward import Forwarder
+    from node.process import Processor
+    from node.reap import Reaper
+    from node.receive import StorageReceiver
+    from node.spool.base import Ledger
+    from node.types import Delivery, Route
+
+
+SLOT = "SEALNODE_SLOT"  # which of the processes of its stage a process is
+
+
+STAGES = ("receive", "process", "forward", "verify", "reap")
+
+
+def receiver(config: Callable[[], Config]) -> StorageReceiver:
+    """Return stage 1; it asks for the configuration anew for each peer and object."""
+    from node import routing
+    from node.receive import StorageReceiver
+
+    now = config()
+    return StorageReceiver(
+        blobs=blobs(now),
+        ledger=ledger(now),
+        decide=lambda instance: routing.decide(config().routes, instance),
+        source_of=lambda peer, names: routing.source_of(config().sources.values(), peer, names),
+        workstation_of=lambda peer, names: routing.source_of(
+            config().workstations.values(), peer, names
+        ),
+        called_aets=frozenset({now.node.aet}),
+        pseudonym=keys(now).pseudonymizer().pseudonym,
+        ring=doorbell(now, "process").ring,
+    )
+
+
+def processor(config: Config, codec: Codec) -> Processor:
+    """Return stage 2."""
+    from node.process import Processor
+
+    rows = ledger(config)
+    routes = {route.name: route for route in config.routes}
+    return Processor(
+        ledger=rows,
+        blobs=blobs(config),
+        marker=marker(config, codec),
+        route_of=routes.get,
+        logo_of=lambda route: logo(route.logo),
+        robust_of=copies(config).message,
+        pseudonym=keys(config).pseudonymizer().pseudonym,
+        delay=lambda attempts: retry.delay(attempts, random.random()),  # noqa: S311 - jitter
+        ring=doorbell(config, "forward").ring,
+        worker=worker_name(rows, "process"),
+        lease=config.node.lease,
+    )
+
+
+def forwarder(
+    config: Config, destination: str, codec: Codec, stopping: Callable[[], bool]
+) -> Forwarder:
+    """Return stage 3 for one destination."""
+    from node.forward import Forwarder
+
+    rows = ledger(config)
+    routes = {route.name: route for route in config.routes}
+    return Forwarder(
+        ledger=rows,
+        blobs=blobs(config),
+        destinations=config.destinations,
+        senders=partial(sender, config, codec),
+        proved=partial(proved, rows, routes),
+        pseudonym=keys(config).pseudonymizer().pseudonym,
+        worker=worker_name(rows, f"forward-{destination}"),
+        chance=random.random,
+        stopping=stopping,
+        lease=config.node.lease,
+    )
+
+
+def proved(rows: Ledger, routes: dict[str, Route], delivery: Delivery) -> None:
+    """Let a delivery pass unless it is the unprotected original of an object to be sealed.
+
+    :raises ProofError: it is, and no rule says that it may leave like that.
+    """
+    entry, _ = rows.get(delivery.entry)
+    if entry.action is Action.RELAY or delivery.blob != entry.instance.blob:
+        return
+    route = routes.get(entry.route)
+    if route is None or route.unsealable is not Unsealable.RELAY:
+        raise ProofError("an unprotected object must not leave", code="unprotected")
+
+
+def reaper(config: Config, sink: AuditSink) -> Reaper:
+    """Return stage 5."""
+    from node.reap import Reaper
+
+    kept = config.node.retention
+    return Reaper(ledger(config), blobs(config), sink, retention=kept, clock=time.time)
+
+
+def worker_name(rows: Ledger, stage: str) -> str:
+    """Return the name of this process's place; what its last holder left is free at once."""
+    name = f"{socket.gethostname()}:{stage}:{os.environ.get(SLOT, '0')}"
+    rows.release_worker(name)
+    return name
