@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     Facts = dict[str, str | int | float]
     Examined = tuple[Path, str, Opinion]
 
+TOLD = 100  # objects in one audit event
 AHEAD = 8  # objects that may wait to be sent on
 WITNESSES = 2  # questions asked at once
 CHUNK = 500  # UIDs in one request: a UI value holds 65534 bytes
@@ -74,6 +75,7 @@ class Passage:
     total: int = field(init=False)
     _found: Counter[Finding] = field(default_factory=Counter)
     _coerced: set[str] = field(default_factory=set)
+    _given: list[str] = field(default_factory=list)
     _blocked: int = 0
 
     def __post_init__(self) -> None:
@@ -103,6 +105,7 @@ class Passage:
 
     def sent(self, counts: Counts) -> None:
         """Tell the audit log what became of all of them."""
+        self._tell_given()
         study = self.listed[0].study_instance_uid if self.listed else ""
         facts: Facts = {
             "kind": self.query.kind, "level": self.query.level, "to": self.taking.name,
@@ -125,6 +128,7 @@ class Passage:
                 self._drain()
                 self._fetching.join(TICK)
         self._pool.shutdown(cancel_futures=True)
+        self._tell_given()
         close = getattr(self.sender, "close", None)
         if close is not None:
             close()
@@ -192,6 +196,7 @@ class Passage:
         rule = {"proven": "pass", "unsealed": self.pacs.on_unmarked, "changed": self.pacs.on_tamper}
         match rule[opinion.standing]:
             case "pass":
+                self._give(uid, opinion)
                 restored = self.spool / opinion.restored if opinion.restored else path
                 return Piece(uid, _outgoing(restored), warned=bool(opinion.coerced))
             case "warn":
@@ -203,6 +208,19 @@ class Passage:
                 self._tell("retrieve_blocked", uid, opinion)
                 return Piece(uid, None)
 
+    def _give(self, uid: str, opinion: Opinion) -> None:
+        """Remember for the audit log what the workstation gets."""
+        how = ":restored" if opinion.restored else ""
+        self._given.append(f"{self.pseudonym(uid)}:{opinion.verdict}{how}")
+        if len(self._given) >= TOLD:
+            self._tell_given()
+
+    def _tell_given(self) -> None:
+        if self._given:
+            facts: Facts = {"count": len(self._given), "objects": ",".join(self._given)}
+            self.ledger.record(self._event("objects_retrieved", "", facts))
+            self._given.clear()
+
     def _tell(self, name: str, uid: str, opinion: Opinion) -> None:
         facts: Facts = {"verdict": opinion.verdict, "reason": opinion.reason}
         if opinion.evidence:
@@ -210,7 +228,7 @@ class Passage:
         self.ledger.record(self._event(name, uid, facts, good=False))
         log.error(name, destination=self.pacs.name, verdict=opinion.verdict, reason=opinion.reason)
 
-    def _event(self, name: str, uid: str, facts: Facts, *, good: bool) -> Event:
+    def _event(self, name: str, uid: str, facts: Facts, *, good: bool = True) -> Event:
         where: Facts = {"workstation": self.query.peer.workstation, "destination": self.pacs.name}
         return Event(
             name,

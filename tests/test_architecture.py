@@ -12,7 +12,7 @@ PACKAGE = ROOT / "node"
 ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
 STAGES = {
     "receive", "process", "seal", "forward", "verify", "copies", "judge", "readback",
-    "desk", "witness", "passage", "retrieve", "reap", "worker",
+    "desk", "witness", "passage", "retrieve", "reap", "worker", "history", "trace",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}

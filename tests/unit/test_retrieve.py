@@ -226,6 +226,10 @@ def test_a_workstation_that_may_gets_originals_byte_for_byte(world, study):
     [event] = world.events("retrieve_finished")
     assert event.facts["completed"] == 3
     assert event.facts["verdicts"] == "INTACT=3"
+    [event] = world.events("objects_retrieved")
+    assert set(event.facts["objects"].split(",")) == {
+        f"P{uid[-6:]}:INTACT:restored" for uid in study
+    }
 
 
 def test_another_gets_the_sealed_objects(world, study):
