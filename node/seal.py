@@ -205,9 +205,14 @@ class Marker:
         found = self._examiner.examine(made.data)
         if found.verdict.kind is not VerdictKind.INTACT or not found.exact or not found.restored:
             raise ProofError(f"the marked object is found {found.verdict.kind.value}")
-        restored = reader.read(found.restored)
-        if order.keep_file and restored.file != obj.file:
+        file = reader.file_part(found.restored)
+        if order.keep_file and file != obj.file:
             raise ProofError("the file meta information did not come back")
+        if obj.transfer_syntax_uid in reader.PLAIN_SYNTAXES:
+            if found.restored[len(file) :] != obj.dataset:
+                raise ProofError("the data set did not come back")
+            return replace(made, quality=found.quality)
+        restored = reader.read(found.restored)
         if headers.header_bytes(restored) != headers.header_bytes(obj):
             raise ProofError("the header did not come back")
         if pixels is None or obj.transfer_syntax_uid in reader.NATIVE_SYNTAXES:

@@ -240,6 +240,8 @@ def _above(facts: Facts) -> int:
 
 def _extended(words: Words, facts: Facts) -> bool:
     """Whether all bits above each sample are copies of its sign."""
+    if is_plain(words, facts):
+        return True
     above = _above(facts)
     sign = 1 << facts.high_bit
     wide = words.astype(np.int32)

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from node.dicom.charset import decode
+from node.dicom.deflated import deflate, inflate
 from node.dicom.elements import Element, Encoding, header, leading, walk
 from node.errors import MismatchError, UnreadableError
 from node.types import ROUTING_KEYWORDS, Instance
@@ -30,7 +30,8 @@ IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
 DEFLATED_LE = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BE = "1.2.840.10008.1.2.2"
-NATIVE_SYNTAXES = frozenset({IMPLICIT_LE, EXPLICIT_LE, DEFLATED_LE, EXPLICIT_BE})
+PLAIN_SYNTAXES = frozenset({IMPLICIT_LE, EXPLICIT_LE, EXPLICIT_BE})  # a file holds the data set
+NATIVE_SYNTAXES = PLAIN_SYNTAXES | {DEFLATED_LE}
 
 PIXEL_DATA = 0x7FE00010
 META_LENGTH = 0x00020000
@@ -38,12 +39,6 @@ TRANSFER_SYNTAX_UID = 0x00020010
 FIRST_DATA_GROUP = 0x0004  # PS3.5 7.1: below are commands and file meta information
 MAX_UID = 64  # PS3.5 9.1
 MAX_TEXT = 64  # characters of one routing value: SH, CS and LO are no longer
-
-# A deflated data set may grow to the larger of a floor that any header fits in
-# and a multiple of its size, below a ceiling.
-INFLATE_FLOOR = 64 << 20
-INFLATE_RATIO = 200
-INFLATE_CEILING = 2 << 30
 
 # PS3.5 9.1 and B.2; a UUID of this implementation.
 IMPLEMENTATION_UID = "2.25.183947162026340598164329740962518407361"
@@ -146,20 +141,33 @@ def read(data: Buffer) -> DicomObject:
 
     :raises UnreadableError: see the module.
     """
-    if data[128:132] == b"DICM":
-        meta = leading(data, 0x0002, 132)
-    elif data[:4] == b"\x02\0\0\0":
-        meta = leading(data, 0x0002, 0)
-    else:
-        raise UnreadableError(
-            "no DICOM file: neither preamble nor meta information", code="no_dicm"
-        )
+    meta = _meta(data)
     syntaxes = [data[e.value : e.stop] for e in meta if e.tag == TRANSFER_SYNTAX_UID]
     if len(syntaxes) != 1:
         raise UnreadableError("the file does not name one transfer syntax", code="meta")
     syntax = check_uid(syntaxes[0].decode("ascii", "replace").strip(" \0"))
     origin = meta[-1].end
     return _parsed(data, origin, data[:origin], syntax)
+
+
+def file_part(data: Buffer) -> bytes:
+    """Return preamble and file meta information of a Part 10 file.
+
+    :raises UnreadableError: see the module.
+    """
+    meta = _meta(data)
+    if not meta:
+        raise UnreadableError("the file does not name one transfer syntax", code="meta")
+    return data[: meta[-1].end]
+
+
+def _meta(data: Buffer) -> tuple[Element, ...]:
+    """The elements of the file meta information."""
+    if data[128:132] == b"DICM":
+        return leading(data, 0x0002, 132)
+    if data[:4] == b"\x02\0\0\0":
+        return leading(data, 0x0002, 0)
+    raise UnreadableError("no DICOM file: neither preamble nor meta information", code="no_dicm")
 
 
 def read_dataset(dataset: Buffer, transfer_syntax_uid: str) -> DicomObject:
@@ -194,35 +202,6 @@ def encoding_of(transfer_syntax_uid: str) -> Encoding:
     if transfer_syntax_uid == EXPLICIT_BE:
         return Encoding.EXPLICIT_BE
     return Encoding.EXPLICIT_LE
-
-
-def inflate(data: Buffer, origin: int = 0) -> bytes:
-    """Return an inflated data set (PS3.5 A.5).
-
-    :raises UnreadableError: it is no deflate stream, or grows beyond the bound.
-    """
-    size = len(data) - origin
-    bound = min(max(INFLATE_FLOOR, INFLATE_RATIO * size), INFLATE_CEILING)
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        inflated = stream.decompress(data[origin:], bound)
-    except zlib.error:
-        raise UnreadableError("the deflated data set is damaged", code="inflate") from None
-    if not stream.eof:
-        raise UnreadableError("the deflated data set is cut off or too large", code="inflate")
-    rest = stream.unused_data
-    if rest[:8] == struct.pack("<II", zlib.crc32(inflated), len(inflated) & 0xFFFFFFFF):
-        rest = rest[8:]  # some writers put the trailer of gzip (RFC 1952) there
-    if rest.strip(b"\0"):
-        raise UnreadableError("bytes follow the deflated data set", code="inflate")
-    return inflated
-
-
-def deflate(dataset: bytes) -> bytes:
-    """Return a data set deflated, padded to even length; always the same bytes."""
-    stream = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    deflated = stream.compress(dataset) + stream.flush()
-    return deflated + b"\0" * (len(deflated) % 2)
 
 
 def describe(obj: DicomObject, blob: str, size: int, peer: Peer, received_at: float) -> Instance:
