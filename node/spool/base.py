@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from node.spool.aftercare import Aftercare
 from node.spool.bytes import BlobStore, Incoming
+from node.spool.commitment import Commitments
 
 __all__ = ["Accepted", "BlobStore", "DeliveryClaim", "EntryClaim", "Incoming", "Ledger", "Stats"]
 
@@ -75,7 +76,7 @@ class Stats:
     pending: dict[str, int]
 
 
-class Ledger(Aftercare, Protocol):
+class Ledger(Aftercare, Commitments, Protocol):
     """The rows. Every method is one transaction, durable when it returns.
 
     Times are seconds since the epoch and come from the ledger's own clock. No
@@ -147,11 +148,12 @@ class Ledger(Aftercare, Protocol):
 
     def settle(
         self, claim: DeliveryClaim, state: DeliveryState, reason: str, event: Event,
-        *, readback_in: float | None = None,
+        *, readback_in: float | None = None, commit_in: float | None = None,
     ) -> None:  # fmt: skip
         """End a delivery as SENT or PARKED; the last one makes its entry DONE or PARKED.
 
         :param readback_in: seconds until it is to be read back; None for never.
+        :param commit_in: seconds until commitment is to be asked for; likewise.
 
         :raises StaleClaimError: the lease was lost.
         """

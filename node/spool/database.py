@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
 BUSY_TRIES = 3000  # for another process's lock: about 5 s
 NETWORK_FILE_SYSTEMS = {
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs",
@@ -56,7 +56,7 @@ class Statements:
 
 
 def open_writer(path: Path) -> apsw.Connection:
-    """Open the file for changes; make it, and its tables, where they are not.
+    """Open the file for changes; make it where it is not, and its tables, or bring them up to date.
 
     :raises ConfigError: its schema is newer, or the disk is a network's.
     :raises TransientError: another process holds it.
@@ -135,6 +135,13 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
         if connection.pragma("user_version") == 0:  # nobody was faster
             connection.execute(load("schema.sql")["schema"])
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        connection.execute("COMMIT")
+        found = connection.pragma("user_version")
+    while 0 < found < SCHEMA:
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.pragma("user_version") == found:
+            connection.execute(load("migrations.sql")[f"to_{found + 1}"])
+            connection.execute(f"PRAGMA user_version = {found + 1}")
         connection.execute("COMMIT")
         found = connection.pragma("user_version")
     if found > SCHEMA:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from node.spool import states
 from node.spool.base import Accepted, DeliveryClaim, EntryClaim
 from node.spool.buffers import MemoryBlobs
-from node.spool.memory_aftercare import MemoryAftercare
+from node.spool.memory_commitment import MemoryCommitments
 from node.spool.tables import DeliveryItem, EntryItem, Item
 from node.types import DeliveryState, EntryState
 
@@ -22,7 +22,7 @@ __all__ = ["MemoryBlobs", "MemoryLedger"]
 Row = TypeVar("Row", bound=Item)
 
 
-class MemoryLedger(MemoryAftercare):
+class MemoryLedger(MemoryCommitments):
     """A :class:`~node.spool.base.Ledger` that forgets all when the process ends."""
 
     # What arrives ---------------------------------------------------------
@@ -122,6 +122,7 @@ class MemoryLedger(MemoryAftercare):
         event: Event,
         *,
         readback_in: float | None = None,
+        commit_in: float | None = None,
     ) -> None:
         """End a delivery as SENT or PARKED; the last one ends its entry."""
         with self._lock:
@@ -129,6 +130,8 @@ class MemoryLedger(MemoryAftercare):
             delivery = self._deliveries[claim.delivery.id]
             delivery.state = state
             delivery.readback_at = None if readback_in is None else self._now() + readback_in
+            delivery.forgo_commitment()
+            delivery.commit_at = None if commit_in is None else self._now() + commit_in
             self._finish(delivery.entry)
             self.record(event)
 
@@ -190,9 +193,10 @@ class MemoryLedger(MemoryAftercare):
                 delivery.end(delivery.reason)
                 delivery.state = DeliveryState.DISCARDED
             for delivery in self._of(found):
-                if delivery.readback_at is not None:
+                if delivery.waits:
                     delivery.free()
                     delivery.readback_at = None
+                    delivery.commit_at, delivery.transaction_uid = None, ""
 
     def remake(self, entry: int, event: Event) -> None:
         """Seal a READY entry again, since the object to send is gone or damaged."""
@@ -237,7 +241,8 @@ class MemoryLedger(MemoryAftercare):
         with self._lock:
             found = self._entries[entry]
             states.refuse_unended(entry, found.state)
-            if found.ended_at is None:
+            promised = found.instance.sop_instance_uid in self._promised_uids()
+            if found.ended_at is None or promised:
                 raise states.unread(entry)
             for delivery in self._of(found):
                 del self._deliveries[delivery.id]

@@ -15,6 +15,7 @@ from node.types import DeliveryState, EntryState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from node.spool.tables import DeliveryItem
     from node.types import Event
 
 
@@ -59,15 +60,13 @@ class MemoryAftercare(Tables):
                 raise StaleClaimError("it is no longer to be read back")
             delivery.end(reason)
             delivery.state, delivery.readback_at = state, None
-            entry = delivery.entry
+            if state is not DeliveryState.VERIFIED:
+                delivery.forgo_commitment()
             if state is DeliveryState.PENDING:
                 delivery.attempts, delivery.since = 0, self._now()
                 delivery.lost += 1
-                if entry.state is EntryState.DONE:
-                    entry.state, entry.ended_at = EntryState.READY, None
-                elif entry.state is not EntryState.READY:
-                    delivery.state = DeliveryState.WAITING
-            self._finish(entry)
+                self._send_again(delivery)
+            self._finish(delivery.entry)
             self._findings[self._today(), finding] += 1
             self.record(event)
 
@@ -87,6 +86,14 @@ class MemoryAftercare(Tables):
                 if day >= since // DAY_SECONDS
             ]
         return sorted(counted, key=_order)
+
+    def _send_again(self, delivery: DeliveryItem) -> None:
+        """Let a delivery be PENDING, or WAITING where its entry was stopped."""
+        entry = delivery.entry
+        if entry.state is EntryState.DONE:
+            entry.state, entry.ended_at = EntryState.READY, None
+        elif entry.state is not EntryState.READY:
+            delivery.state = DeliveryState.WAITING
 
     def _today(self) -> int:
         return int(self._now() // DAY_SECONDS)

@@ -110,7 +110,8 @@ RETURNING *,
 -- name: settle_delivery
 UPDATE delivery SET
     state = :state, reason = :reason, crashes = 0, worker = '', leased_until = NULL,
-    readback_at = :readback_at
+    readback_at = :readback_at, commit_at = :commit_at, committed_at = NULL, transaction_uid = '',
+    asked = 0
 WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
 
 -- name: defer_delivery
@@ -124,7 +125,7 @@ WHERE id = :id AND token = :token AND leased_until IS NOT NULL;
 
 -- name: finish_entry
 -- When nothing is left to send: done, or parked for the reason of its first parked delivery.
--- It has ended when nothing is left to be read back either.
+-- It has ended when nothing is left to be read back or committed either.
 UPDATE entry SET
     state = CASE WHEN parked IS NULL THEN 'done' ELSE 'parked' END,
     reason = coalesce(parked, ''),
@@ -132,7 +133,8 @@ UPDATE entry SET
 FROM (SELECT (
     SELECT reason FROM delivery WHERE entry = :entry AND state = 'parked' ORDER BY id LIMIT 1
 ) AS parked, EXISTS (
-    SELECT 1 FROM delivery WHERE entry = :entry AND readback_at IS NOT NULL
+    SELECT 1 FROM delivery
+    WHERE entry = :entry AND (readback_at IS NOT NULL OR commit_at IS NOT NULL)
 ) AS waits)
 WHERE id = :entry AND state IN ('ready', 'done') AND NOT EXISTS (
     SELECT 1 FROM delivery WHERE entry = :entry AND state IN ('waiting', 'pending'));
@@ -190,9 +192,10 @@ UPDATE delivery SET state = 'discarded', crashes = 0, worker = '', leased_until 
 WHERE entry = :entry AND state IN ('waiting', 'pending', 'parked');
 
 -- name: forgo_checks
--- What was thrown away is not read back.
-UPDATE delivery SET readback_at = NULL, worker = '', leased_until = NULL
-WHERE entry = :entry AND readback_at IS NOT NULL;
+-- What was thrown away is neither read back nor committed.
+UPDATE delivery SET
+    readback_at = NULL, commit_at = NULL, transaction_uid = '', worker = '', leased_until = NULL
+WHERE entry = :entry AND (readback_at IS NOT NULL OR commit_at IS NOT NULL);
 
 -- name: due_readback
 -- What is due; and what a clock that jumped put out of reach.
@@ -219,8 +222,107 @@ UPDATE delivery SET
     attempts = CASE WHEN :state = 'pending' THEN 0 ELSE attempts END,
     since = CASE WHEN :state = 'pending' THEN :now ELSE since END,
     lost = lost + (:state = 'pending'),
+    commit_at = CASE WHEN :state = 'verified' THEN commit_at END,
+    committed_at = CASE WHEN :state = 'verified' THEN committed_at END,
+    transaction_uid = CASE WHEN :state = 'verified' THEN transaction_uid ELSE '' END,
+    asked = CASE WHEN :state = 'verified' THEN asked ELSE 0 END,
     reason = :reason, crashes = 0, worker = '', leased_until = NULL, readback_at = NULL
 WHERE id = :id AND token = :token AND leased_until IS NOT NULL AND readback_at IS NOT NULL;
+
+-- name: revoke_delivery
+-- The destination says itself that it does not have it, or will not keep it.
+UPDATE delivery SET
+    state = CASE WHEN :state <> 'pending' OR (
+        SELECT state FROM entry WHERE entry.id = delivery.entry) IN ('ready', 'done')
+        THEN :state ELSE 'waiting' END,
+    attempts = 0, since = :now, lost = lost + (:state = 'pending'), reason = :reason, crashes = 0,
+    worker = '', leased_until = NULL, token = token + 1, not_before = 0,
+    readback_at = NULL, commit_at = NULL, committed_at = NULL, transaction_uid = '', asked = 0
+WHERE id = :id;
+
+-- name: due_commitment
+SELECT id, crashes FROM (
+    SELECT * FROM (
+        SELECT id, crashes, commit_at FROM delivery INDEXED BY delivery_commit
+        WHERE destination = :destination AND commit_at IS NOT NULL AND leased_until IS NULL
+            AND commit_at <= :now
+        ORDER BY commit_at LIMIT :limit)
+    UNION ALL
+    SELECT * FROM (
+        SELECT id, crashes, commit_at FROM delivery INDEXED BY delivery_commit
+        WHERE destination = :destination AND commit_at IS NOT NULL AND leased_until IS NULL
+            AND commit_at > :farthest
+        ORDER BY commit_at LIMIT :limit))
+LIMIT :limit;
+
+-- name: ask_commitment
+UPDATE delivery SET
+    transaction_uid = :transaction_uid, asked = asked + 1, commit_at = :at,
+    crashes = 0, worker = '', leased_until = NULL
+WHERE id = :id AND token = :token AND leased_until IS NOT NULL AND commit_at IS NOT NULL;
+
+-- name: await_report
+UPDATE delivery SET commit_at = :at
+WHERE transaction_uid = :transaction_uid AND transaction_uid <> '' AND commit_at IS NOT NULL;
+
+-- name: in_transaction
+SELECT delivery.*, sealed, sealed_class_uid, sealed_instance_uid, sealed_syntax_uid
+FROM delivery JOIN entry ON entry.id = delivery.entry
+WHERE transaction_uid = :transaction_uid AND transaction_uid <> '' AND destination = :destination;
+
+-- name: commit_delivery
+UPDATE delivery SET committed_at = :now, commit_at = NULL, transaction_uid = '' WHERE id = :id;
+
+-- name: postpone_commitment
+UPDATE delivery SET commit_at = :at, transaction_uid = '' WHERE id = :id;
+
+-- name: forgo_commitments
+UPDATE delivery SET commit_at = NULL, transaction_uid = ''
+WHERE destination = :destination AND commit_at IS NOT NULL
+RETURNING entry;
+
+-- name: uncommitted
+SELECT destination AS place, count(*) AS number, min(since) AS since
+FROM delivery INDEXED BY delivery_commit WHERE commit_at IS NOT NULL GROUP BY destination;
+
+-- name: unreported
+SELECT source AS place, count(*) AS number, min(since) AS since FROM promise GROUP BY source;
+
+-- name: hasten_readback
+UPDATE delivery SET readback_at = :now
+WHERE id = :id AND state = 'sent' AND leased_until IS NULL
+    AND (readback_at IS NULL OR readback_at > :now)
+RETURNING entry;
+
+-- name: reopen_entry
+UPDATE entry SET ended_at = NULL WHERE id = :entry AND state = 'done';
+
+-- name: find_promise
+SELECT id FROM promise WHERE source = :source AND transaction_uid = :transaction_uid;
+
+-- name: add_promise
+INSERT INTO promise (transaction_uid, source, since, due)
+VALUES (:transaction_uid, :source, :now, :now) RETURNING id;
+
+-- name: add_promised
+INSERT INTO promised (promise, sop_instance_uid, sop_class_uid)
+VALUES (:promise, :sop_instance_uid, :sop_class_uid);
+
+-- name: due_promises
+SELECT * FROM (SELECT * FROM promise WHERE due <= :now ORDER BY due LIMIT :limit)
+UNION ALL
+SELECT * FROM (SELECT * FROM promise WHERE due > :farthest ORDER BY due LIMIT :limit)
+LIMIT :limit;
+
+-- name: promised
+SELECT sop_class_uid, sop_instance_uid FROM promised WHERE promise = :promise
+ORDER BY sop_instance_uid;
+
+-- name: put_off_promise
+UPDATE promise SET due = :due, attempts = attempts + :tried WHERE id = :promise;
+
+-- name: end_promise
+DELETE FROM promise WHERE id = :promise;
 
 -- name: revive_entry
 UPDATE entry SET state = 'ready', ended_at = NULL WHERE id = :entry AND state = 'done';
@@ -240,7 +342,8 @@ WHERE id = :entry;
 
 -- name: reset_deliveries
 UPDATE delivery SET
-    state = :state, reason = '', attempts = 0, crashes = 0, not_before = 0, since = :now, lost = 0
+    state = :state, reason = '', attempts = 0, crashes = 0, not_before = 0, since = :now, lost = 0,
+    commit_at = NULL, committed_at = NULL, transaction_uid = '', asked = 0
 WHERE entry = :entry AND state IN ('waiting', 'pending', 'parked');
 
 -- name: reroute_entry
@@ -285,10 +388,16 @@ WHERE destination = :destination AND delivery.entry > :after AND entry.state = :
 ORDER BY delivery.entry LIMIT :limit;
 
 -- name: finished
-SELECT * FROM entry WHERE ended_at < :before ORDER BY ended_at LIMIT :limit;
+-- Without what a source still waits to hear of.
+SELECT * FROM entry WHERE ended_at < :before
+    AND NOT EXISTS (SELECT 1 FROM promised WHERE promised.sop_instance_uid = entry.sop_instance_uid)
+ORDER BY ended_at LIMIT :limit;
 
 -- name: waits
-SELECT 1 FROM delivery WHERE entry = :entry AND readback_at IS NOT NULL LIMIT 1;
+SELECT 1 FROM delivery
+WHERE entry = :entry AND (readback_at IS NOT NULL OR commit_at IS NOT NULL)
+UNION ALL SELECT 1 FROM entry JOIN promised USING (sop_instance_uid) WHERE entry.id = :entry
+LIMIT 1;
 
 -- name: forget_entry
 DELETE FROM entry WHERE id = :entry;

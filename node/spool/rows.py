@@ -78,4 +78,7 @@ def delivery_of(row: Mapping[str, Any]) -> Delivery:
         reason=row["reason"],
         readback_at=row["readback_at"],
         lost=row["lost"],
+        commit_at=row["commit_at"],
+        asked=row["asked"],
+        committed_at=row["committed_at"],
     )

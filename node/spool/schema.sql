@@ -1,4 +1,4 @@
--- The rows of the spool, version 1. Times are seconds since the epoch.
+-- The rows of the spool, version 2. Times are seconds since the epoch.
 -- SECURITY: UIDs and routing facts only; no patient attribute has a column.
 
 -- name: schema
@@ -66,7 +66,11 @@ CREATE TABLE delivery (
     reason       TEXT NOT NULL DEFAULT '',
     since        REAL NOT NULL,                       -- when it began to wait to be sent
     readback_at  REAL,                                -- NULL: not to be read back (any more)
-    lost         INTEGER NOT NULL DEFAULT 0           -- how often it was not there when read back
+    lost         INTEGER NOT NULL DEFAULT 0,          -- how often it was not there any more
+    commit_at    REAL,                                -- when to ask for commitment; NULL: not (any more)
+    asked        INTEGER NOT NULL DEFAULT 0,          -- how often that was done
+    committed_at REAL,                                -- when the destination committed to keep it
+    transaction_uid TEXT NOT NULL DEFAULT ''          -- of the commitment that was asked for
 ) STRICT;
 
 CREATE UNIQUE INDEX delivery_entry       ON delivery (entry, destination);
@@ -79,7 +83,28 @@ CREATE INDEX        delivery_deferred    ON delivery (destination, not_before)
     WHERE state = 'pending' AND not_before > 0;
 CREATE INDEX        delivery_readback    ON delivery (destination, readback_at)
     WHERE readback_at IS NOT NULL AND leased_until IS NULL;
-CREATE INDEX        delivery_open        ON delivery (entry) WHERE readback_at IS NOT NULL;
+CREATE INDEX        delivery_commit      ON delivery (destination, commit_at)
+    WHERE commit_at IS NOT NULL;
+CREATE INDEX        delivery_transaction ON delivery (transaction_uid) WHERE transaction_uid <> '';
+
+-- What sources asked the node to commit to, and is not yet reported.
+CREATE TABLE promise (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    transaction_uid TEXT NOT NULL,
+    source          TEXT NOT NULL,
+    since           REAL NOT NULL,
+    due             REAL NOT NULL,                    -- when it is looked at again
+    attempts        INTEGER NOT NULL DEFAULT 0        -- reports that did not arrive
+) STRICT;
+CREATE UNIQUE INDEX promise_transaction ON promise (source, transaction_uid);
+CREATE INDEX        promise_due         ON promise (due);
+CREATE TABLE promised (
+    promise          INTEGER NOT NULL REFERENCES promise (id) ON DELETE CASCADE,
+    sop_instance_uid TEXT NOT NULL,
+    sop_class_uid    TEXT NOT NULL,
+    PRIMARY KEY (promise, sop_instance_uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX promised_uid ON promised (sop_instance_uid);
 
 -- What was found in objects that came back: how often, by day (since 1970, UTC).
 CREATE TABLE verdict (

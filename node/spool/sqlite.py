@@ -15,7 +15,7 @@ from node.spool import states
 from node.spool.base import Accepted, DeliveryClaim, EntryClaim
 from node.spool.changing import key
 from node.spool.rows import delivery_of, entry_of, instance_values
-from node.spool.sqlite_aftercare import SqliteAftercare
+from node.spool.sqlite_commitment import SqliteCommitments
 from node.types import DeliveryState, EntryState
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from node.types import Decision, Event, Instance
 
 
-class SqliteLedger(SqliteAftercare):
+class SqliteLedger(SqliteCommitments):
     """A :class:`~node.spool.base.Ledger` in one file.
 
     :param path: the database; made if it is not there.
@@ -135,11 +135,13 @@ class SqliteLedger(SqliteAftercare):
         event: Event,
         *,
         readback_in: float | None = None,
+        commit_in: float | None = None,
     ) -> None:
         """End a delivery as SENT or PARKED; the last one ends its entry."""
         values = {
             "id": claim.delivery.id, "token": claim.token, "state": state.value, "reason": reason,
             "readback_at": None if readback_in is None else self._now() + readback_in,
+            "commit_at": None if commit_in is None else self._now() + commit_in,
         }  # fmt: skip
 
         def change(db: apsw.Connection) -> None:

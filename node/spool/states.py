@@ -70,8 +70,10 @@ def refuse_unended(entry: int, state: EntryState) -> None:
 
 
 def unread(entry: int) -> UsageError:
-    """Return the error for an entry that is done, but for being read back."""
-    return UsageError(f"entry {entry} waits to be read back; it is kept until then")
+    """Return the error for an entry that is done, but for being read back or committed."""
+    return UsageError(
+        f"entry {entry} waits to be read back, committed or reported; it is kept until then"
+    )
 
 
 def refuse_unready(entry: int, state: EntryState) -> None:

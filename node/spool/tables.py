@@ -89,19 +89,34 @@ class DeliveryItem(Item):
     state: DeliveryState = DeliveryState.WAITING
     readback_at: float | None = None
     lost: int = 0
+    commit_at: float | None = None
+    asked: int = 0
+    committed_at: float | None = None
+    transaction_uid: str = ""
 
     def shown(self) -> Delivery:
         """Return what the rest of the node sees."""
         return Delivery(
             self.id, self.entry.id, self.destination, self.state, self.entry.sealed,
             *self.entry.uids, self.priority, self.attempts, self.not_before, self.since,
-            self.reason, self.readback_at, self.lost,
+            self.reason, self.readback_at, self.lost, self.commit_at, self.asked, self.committed_at,
         )  # fmt: skip
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is to be read back, or to be committed."""
+        return self.readback_at is not None or self.commit_at is not None
+
+    def forgo_commitment(self) -> None:
+        """Know nothing of a commitment."""
+        self.commit_at = self.committed_at = None
+        self.asked, self.transaction_uid = 0, ""
 
     def restart(self, now: float) -> None:
         """Begin again from zero attempts."""
         super().restart(now)
         self.lost = 0
+        self.forgo_commitment()
 
 
 Row = TypeVar("Row", bound=Item)
@@ -183,7 +198,9 @@ class Tables:
         with self._lock:
             ended = [(e.ended_at, e) for e in self._entries.values() if e.ended_at is not None]
             ended.sort(key=lambda row: row[0])
-            return [entry.shown() for at, entry in ended if at < before][:limit]
+            owed = self._promised_uids()
+            found = [entry.shown() for at, entry in ended if at < before]
+        return [one for one in found if one.instance.sop_instance_uid not in owed][:limit]
 
     def garbage(self, *, limit: int) -> list[str]:
         """Return blobs that a row named and names no more, the oldest first."""
@@ -204,6 +221,10 @@ class Tables:
             for delivery in self._deliveries.values()
             if delivery.entry is entry and (not wanted or delivery.state in wanted)
         ]
+
+    def _promised_uids(self) -> set[str]:
+        """Return what sources wait to hear of."""
+        return set()
 
     def _shown(self) -> list[SpoolEntry]:
         with self._lock:
@@ -251,5 +272,5 @@ class Tables:
             entry.state, entry.reason = EntryState.PARKED, parked[0].reason
         else:
             entry.state, entry.reason = EntryState.DONE, ""
-            waits = any(delivery.readback_at is not None for delivery in self._of(entry))
+            waits = any(delivery.waits for delivery in self._of(entry))
             entry.ended_at = None if waits else self._now()

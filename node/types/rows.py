@@ -66,7 +66,10 @@ class Delivery:
     created_at: float = 0.0
     reason: str = ""
     readback_at: float | None = None  #: when it is to be read back; None if not (any more)
-    lost: int = 0  #: how often the destination did not have it when it was read back
+    lost: int = 0  #: how often the destination did not have it any more
+    commit_at: float | None = None  #: when commitment is asked for; None if not (any more)
+    asked: int = 0  #: how often it was asked for since it was sent
+    committed_at: float | None = None  #: when the destination committed to keep it
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 from node.errors import StaleClaimError, UsageError
 from node.spool.aftercare import Finding, Found
 from node.spool.base import Accepted
+from node.spool.commitment import CONFLICT, NEW, REPEATED, Open, Ruling
 from node.spool.memory import MemoryLedger
 from node.spool.sqlite import SqliteLedger
 from node.types import (
@@ -987,3 +988,197 @@ def test_findings_are_counted_by_day(ledger, clock):
     assert ledger.found(since=START) == [Found(day, INTACT, 4), Found(day + 1, other, 1)]
     assert ledger.found(since=clock.now) == [Found(day + 1, other, 1)]
     assert [e.event for _, _, e in ledger.outbox(limit=99)][-3:] == ["read_back", "seen", "seen"]
+
+
+# Storage Commitment ----------------------------------------------------------
+
+WANTED = (("1.1", "2.2"), ("1.1", "2.3"))
+
+
+def wanted_entry(ledger, commit_in=100.0, rule=None, readback_in=None):
+    """An entry whose delivery was sent and is to be committed."""
+    number = sealed_entry(ledger, rule=rule)
+    ledger.settle(
+        claim_delivery(ledger), DeliveryState.SENT, "", event("sent"),
+        commit_in=commit_in, readback_in=readback_in,
+    )  # fmt: skip
+    return number
+
+
+def ask(ledger, transaction="9.9", again_in=60.0):
+    claims = ledger.claim_commitments("c", "pacs", limit=5, lease=60)
+    ledger.asking(claims, transaction, again_in, event("asked"))
+    return claims
+
+
+def rule(ledger, transaction="9.9", **ruling):
+    word = {"2.2": Ruling(event("ruled"), **ruling)}
+    return ledger.rule("pacs", transaction, word)
+
+
+def test_commitment_is_asked_for_when_it_is_due_and_again_without_a_word(ledger, clock):
+    wanted_entry(ledger)
+    assert ledger.claim_commitments("c", "pacs", limit=5, lease=60) == []
+    clock.now += 100
+    [claim] = ask(ledger)
+    assert claim.delivery.sop_instance_uid == "2.2"
+    [delivery] = ledger.transaction("pacs", "9.9")
+    assert (delivery.sop_instance_uid, delivery.asked) == ("2.2", 1)
+    assert delivery.commit_at == clock.now + 60
+    assert ledger.transaction("pacs", "9.8") == []
+    assert ledger.transaction("research", "9.9") == []
+    assert ledger.owed().uncommitted == {"pacs": Open(1, START)}
+    assert ledger.claim_commitments("c", "pacs", limit=5, lease=60) == []
+    clock.now += 60
+    assert len(ledger.claim_commitments("c", "pacs", limit=5, lease=60)) == 1
+
+
+def test_a_report_is_awaited_as_long_as_is_said(ledger, clock):
+    wanted_entry(ledger, 0.0)
+    ask(ledger)
+    ledger.await_report("9.9", 1000.0)
+    ledger.await_report("9.8", 1.0)
+    clock.now += 999
+    assert ledger.claim_commitments("c", "pacs", limit=5, lease=60) == []
+    clock.now += 1
+    assert len(ledger.claim_commitments("c", "pacs", limit=5, lease=60)) == 1
+
+
+def test_an_entry_ends_only_when_the_destination_has_committed(ledger, clock):
+    number = wanted_entry(ledger, 0.0)
+    assert state_of(ledger, number)[0] is EntryState.DONE
+    with pytest.raises(UsageError):
+        ledger.forget(number, event())
+    ask(ledger)
+    assert ledger.finished(before=clock.now + HOUR, limit=5) == []
+    clock.now += 5
+    assert rule(ledger) == 1
+    [delivery] = ledger.get(number)[1]
+    assert (delivery.state, delivery.committed_at) == (DeliveryState.SENT, clock.now)
+    assert [e.id for e in ledger.finished(before=clock.now + 1, limit=5)] == [number]
+    assert rule(ledger) == 0, "the transaction is over"
+    assert ledger.owed().uncommitted == {}
+    assert [e.event for _, _, e in ledger.outbox(limit=99)][-2:] == ["asked", "ruled"]
+
+
+def test_what_the_destination_does_not_have_is_sent_again(ledger):
+    number = wanted_entry(ledger, 0.0, readback_in=5.0)
+    ask(ledger)
+    rule(ledger, state=DeliveryState.PENDING, reason="not there")
+    assert state_of(ledger, number) == (EntryState.READY, [DeliveryState.PENDING])
+    delivery = claim_delivery(ledger).delivery
+    assert (delivery.lost, delivery.readback_at, delivery.committed_at) == (1, None, None)
+
+
+def test_what_the_destination_will_not_keep_waits_for_a_person(ledger):
+    number = wanted_entry(ledger, 0.0)
+    ask(ledger)
+    rule(ledger, state=DeliveryState.PARKED, reason="class")
+    assert state_of(ledger, number) == (EntryState.PARKED, [DeliveryState.PARKED])
+    assert ledger.get(number)[0].reason == "class"
+
+
+def test_a_destination_that_cannot_commit_now_is_asked_later(ledger, clock):
+    number = wanted_entry(ledger, 0.0)
+    ask(ledger)
+    rule(ledger, state=DeliveryState.SENT, delay=50.0)
+    assert state_of(ledger, number) == (EntryState.DONE, [DeliveryState.SENT])
+    assert ledger.transaction("pacs", "9.9") == []
+    clock.now += 50
+    assert len(ask(ledger, "9.10")) == 1
+
+
+def test_a_lost_lease_asks_nothing(ledger, clock):
+    wanted_entry(ledger, 0.0)
+    claims = ledger.claim_commitments("c", "pacs", limit=5, lease=60)
+    clock.now += 61
+    ledger.release_expired()
+    with pytest.raises(StaleClaimError):
+        ledger.asking(claims, "9.9", 60.0, event())
+    assert ledger.transaction("pacs", "9.9") == []
+
+
+def test_a_commitment_survives_being_read_back(ledger, clock):
+    number = wanted_entry(ledger, 0.0, readback_in=10.0)
+    ask(ledger)
+    rule(ledger)
+    clock.now += 10
+    [claim] = claim_readbacks(ledger)
+    judge(ledger, claim, DeliveryState.VERIFIED)
+    [delivery] = ledger.get(number)[1]
+    assert (delivery.state, delivery.committed_at) == (DeliveryState.VERIFIED, clock.now - 10)
+
+
+def test_what_is_discarded_needs_no_commitment(ledger, clock):
+    number = wanted_entry(ledger, 0.0, decision("pacs", "research"))
+    ledger.discard(number, "by_hand", event())
+    assert ledger.claim_commitments("c", "pacs", limit=5, lease=60) == []
+    assert len(ledger.finished(before=clock.now + 1, limit=5)) == 1
+
+
+def test_what_a_source_asks_is_kept_until_it_is_reported(ledger, clock):
+    assert ledger.promise("ct1", "7.7", WANTED, event("asked")) == NEW
+    assert ledger.promise("ct1", "7.7", WANTED[::-1], event("again")) == REPEATED
+    assert ledger.promise("ct1", "7.7", WANTED[:1], event("other")) == CONFLICT
+    assert ledger.promise("mr1", "7.7", WANTED[:1], event("asked")) == NEW
+    assert ledger.owed().unreported == {"ct1": Open(1, START), "mr1": Open(1, START)}
+    first, second = ledger.promises(limit=5)
+    assert (first.source, first.transaction_uid, first.references) == ("ct1", "7.7", WANTED)
+    assert (second.source, second.references, second.since) == ("mr1", WANTED[:1], START)
+    ledger.put_off(first.id, 30.0)
+    ledger.put_off(second.id, 60.0, tried=True)
+    assert ledger.promises(limit=5) == []
+    clock.now += 60
+    assert [p.attempts for p in ledger.promises(limit=5)] == [0, 1]
+    ledger.keep_promise(first.id, event("reported"))
+    assert [p.source for p in ledger.promises(limit=5)] == ["mr1"]
+    assert [e.event for _, _, e in ledger.outbox(limit=99)] == ["asked", "asked", "reported"]
+
+
+def test_the_same_instance_asked_for_twice_counts_once(ledger):
+    ledger.promise("ct1", "7.7", [*WANTED, ("1.9", "2.2")], event())
+    assert ledger.promises(limit=1)[0].references == WANTED
+
+
+def test_reading_back_can_be_hastened(ledger, clock):
+    number = sealed_entry(ledger)
+    settle(ledger)
+    [delivery] = ledger.get(number)[1]
+    ledger.hasten(delivery.id)
+    assert ledger.finished(before=clock.now + 1, limit=5) == []
+    [claim] = claim_readbacks(ledger)
+    judge(ledger, claim, DeliveryState.VERIFIED)
+    ledger.hasten(delivery.id)
+    ledger.hasten(99)
+    assert claim_readbacks(ledger) == []
+    assert len(ledger.finished(before=clock.now + 1, limit=5)) == 1
+
+
+def test_a_commitment_that_is_no_longer_wanted_keeps_nothing_from_ending(ledger, clock):
+    number = wanted_entry(ledger)
+    assert ledger.forgo_commitments("research") == 0
+    assert ledger.forgo_commitments("pacs") == 1
+    assert ledger.get(number)[1][0].commit_at is None
+    assert [e.id for e in ledger.finished(before=clock.now + 1, limit=5)] == [number]
+
+
+def test_what_a_source_waits_to_hear_of_is_not_forgotten(ledger, clock):
+    number = sealed_entry(ledger)
+    settle(ledger)
+    uid = ledger.get(number)[0].instance.sop_instance_uid
+    ledger.promise("ct1", "7.7", [("1.1", uid)], event())
+    assert ledger.finished(before=clock.now + 1, limit=5) == []
+    with pytest.raises(UsageError):
+        ledger.forget(number, event())
+    [promise] = ledger.promises(limit=5)
+    ledger.keep_promise(promise.id, event())
+    assert [e.id for e in ledger.finished(before=clock.now + 1, limit=5)] == [number]
+
+
+def test_a_clock_that_jumped_strands_no_commitment_and_no_promise(ledger, clock):
+    wanted_entry(ledger)
+    ledger.promise("ct1", "7.7", WANTED, event())
+    ledger.put_off(ledger.promises(limit=1)[0].id, 60.0)
+    clock.now -= 366 * 86400
+    assert len(ask(ledger)) == 1
+    assert len(ledger.promises(limit=5)) == 1

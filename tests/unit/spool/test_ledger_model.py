@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from node.errors import StaleClaimError, UsageError
 from node.spool.aftercare import Finding
+from node.spool.commitment import Ruling
 from node.spool.memory import MemoryLedger
 from node.spool.sqlite import SqliteLedger
 from node.types import Action, Decision, DeliveryState, EntryState, Event, Instance, Route
@@ -113,12 +114,55 @@ class Twins(RuleBasedStateMachine):
         data=st.data(),
         state=st.sampled_from([DeliveryState.SENT, DeliveryState.SENT, DeliveryState.PARKED]),
         readback_in=st.sampled_from([None, 0.0, 20.0, 2000.0]),
+        commit_in=st.sampled_from([None, 0.0, 20.0]),
     )
-    def settle(self, data, state, readback_in):
+    def settle(self, data, state, readback_in, commit_in):
         if self.delivery_claims:
             claim = data.draw(st.sampled_from(self.delivery_claims))
-            chosen = readback_in if state is DeliveryState.SENT else None
-            self.both("settle", claim, state, "why", Event("settled"), readback_in=chosen)
+            sent = state is DeliveryState.SENT
+            self.both(
+                "settle", claim, state, "why", Event("settled"),
+                readback_in=readback_in if sent else None, commit_in=commit_in if sent else None,
+            )  # fmt: skip
+
+    @rule(destination=DESTINATIONS, transaction=st.sampled_from(["8.1", "8.2"]))
+    def ask_for_commitment(self, destination, transaction):
+        claims = self.both("claim_commitments", "c", destination, limit=2, lease=60.0)
+        if claims:
+            self.both("asking", claims, transaction, 30.0, Event("asked"))
+
+    @rule(
+        destination=DESTINATIONS,
+        transaction=st.sampled_from(["8.1", "8.2"]),
+        ruling=st.sampled_from(
+            [
+                Ruling(Event("ruled")),
+                Ruling(Event("ruled"), DeliveryState.SENT, "later", 9.0),
+                Ruling(Event("ruled"), DeliveryState.PENDING, "lost"),
+                Ruling(Event("ruled"), DeliveryState.PARKED, "never"),
+            ]
+        ),
+    )
+    def rule_on_commitment(self, destination, transaction, ruling):
+        self.both("transaction", destination, transaction)
+        self.both("await_report", transaction, 50.0)
+        self.both("rule", destination, transaction, {"6": ruling})
+        self.both("owed")
+
+    @rule(destination=DESTINATIONS)
+    def forgo_commitments(self, destination):
+        self.both("forgo_commitments", destination)
+
+    @rule(delivery=ENTRIES)
+    def hasten(self, delivery):
+        self.both("hasten", delivery)
+
+    @rule(source=WORKERS, uids=st.lists(UIDS, min_size=1, max_size=3), number=st.integers(1, 3))
+    def promise(self, source, uids, number):
+        self.both("promise", source, "7.7", [("1", uid) for uid in uids], Event("promised"))
+        self.both("put_off", number, 5.0, tried=bool(number % 2))
+        if number == 3:
+            self.both("keep_promise", 1, Event("kept"))
 
     @rule(worker=WORKERS, destination=DESTINATIONS, limit=st.integers(1, 3))
     def claim_readbacks(self, worker, destination, limit):
@@ -195,6 +239,7 @@ class Twins(RuleBasedStateMachine):
                 self.both("get", entry.id)
             self.both("stats")
             self.both("found", since=0.0)
+            self.both("promises", limit=9)
             self.both("outbox", limit=1000)
             self.both("garbage", limit=100)
             for blob in "abc":

@@ -78,6 +78,9 @@ IN_ORDER = {
     # As many rows as there are tables, or states and destinations.
     "SCAN sqlite_sequence",
     "SCAN tally",
+    # What is not committed, or not reported, which status counts.
+    "SCAN delivery USING INDEX delivery_commit",
+    "SCAN promise USING INDEX promise_transaction",
     "SCAN CONSTANT ROW",
 }
 
@@ -134,6 +137,26 @@ def test_the_tally_is_what_counting_would_give(ledger):
 
 
 # Opening
+
+
+def test_an_older_ledger_is_brought_up_to_date(path, tmp_path):
+    old = apsw.Connection(str(path))
+    old.execute((Path(__file__).parent / "schema_1.sql").read_text())
+    old.execute("PRAGMA user_version = 1")
+    old.close()
+    updated, made = SqliteLedger(path), SqliteLedger(tmp_path / "new.db")
+    shapes = []
+    for ledger in (updated, made):
+        ledger.accept(instance("1"), RULE, Event("accepted"))
+        assert [entry.instance for entry in ledger.query()] == [instance("1")]
+        tables = "SELECT type, name, tbl_name FROM sqlite_master ORDER BY name"
+        columns = "SELECT * FROM pragma_table_info(?)"
+        found = ledger._writer.execute(tables).fetchall()
+        shapes.append(
+            [(row, ledger._writer.execute(columns, row[1:2]).fetchall()) for row in found]
+        )
+        ledger.close()
+    assert shapes[0] == shapes[1]
 
 
 def test_a_newer_schema_is_refused(path):
