@@ -16,7 +16,7 @@ from node.mark.bounds import limits
 from node.mark.framing import Frame, Framer, Serialiser, needed
 from node.mark.planning import AMPLE, WORTH, Plan, first, plans, room
 from node.mark.reversible import NumpyKernel
-from node.mark.settings import TAG_BYTES
+from node.mark.settings import AMPLITUDES, TAG_BYTES
 from node.mark.tiles import Field, grids
 from node.types import Extraction
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MOST = 8
 """The largest change that the format can make."""
 
+USUAL = 4
+"""Larger changes are tried only where nothing else carries the payload."""
 
 SPARE = 24
 """Bytes that a capacity holds back, beside a part of it: payloads differ in what they need."""
@@ -91,7 +93,7 @@ class TiledEmbedder:
 
     name = "tiles-1"
 
-    def __init__(self, *, amplitude: int = 4, kernel: str = "auto", whole: bool = False) -> None:
+    def __init__(self, *, amplitude: int = MOST, kernel: str = "auto", whole: bool = False) -> None:
         if not 1 <= amplitude <= MOST:
             raise ValueError(f"amplitude is 1 to {MOST}")
         self._amplitude = amplitude
@@ -99,13 +101,12 @@ class TiledEmbedder:
         self._whole = whole
 
     def capacity(self, carrier: Carrier) -> int:
-        """Return how many payload bytes surely fit (0 for none).
+        """Return how many payload bytes surely fit (0 for none), with usual changes.
 
         Tried out with test data, so it costs as much as some embeddings.
         """
-        size = max(
-            room(self._kernel.rooms(field, self._amplitude)) for field in self._fields(carrier)
-        )
+        most = min(self._amplitude, USUAL)
+        size = max(room(self._kernel.rooms(field, most)) for field in self._fields(carrier))
         while size > SPARE:
             promise = max(0, size - size // 8 - SPARE)
             if self._carries(carrier, size) and self._carries(carrier, promise):
@@ -118,7 +119,7 @@ class TiledEmbedder:
 
         :raises DoesNotFitError: the carrier cannot hold the payload.
         """
-        marked = self._mark(carrier, payload, key)
+        marked = self._mark(carrier, payload, key, self._amplitude)
         if marked is None:
             raise DoesNotFitError(
                 f"the image cannot carry {len(payload)} bytes",
@@ -141,16 +142,28 @@ class TiledEmbedder:
                 return _conclude(field, found)
         raise UnmarkedError("no tile carries a mark under this key")
 
-    def _mark(self, carrier: Carrier, payload: bytes, key: bytes) -> NDArray[np.int32] | None:
+    def _mark(
+        self, carrier: Carrier, payload: bytes, key: bytes, most: int
+    ) -> NDArray[np.int32] | None:
         """Try one plan after the other: first those that change least and survive most."""
         fields = self._fields(carrier)
         plan = first(len(fields[0].grid.tiles), len(payload))
         least = AMPLE if len(fields) > 1 else 0
         if (marked := self._try(fields[0], plan, payload, key, least)) is not None:
             return marked
+        allowed = [a for a in AMPLITUDES if a <= most]
+        for amplitudes in ([a for a in allowed if a <= USUAL], [a for a in allowed if a > USUAL]):
+            if (marked := self._search(fields, amplitudes, payload, key)) is not None:
+                return marked
+        return None
+
+    def _search(
+        self, fields: Sequence[Field], amplitudes: Sequence[int], payload: bytes, key: bytes
+    ) -> NDArray[np.int32] | None:
+        """Try the plans for some amplitudes: those with tiles to spare first."""
         later: list[tuple[Field, Plan]] = []
         for field in fields:
-            for amplitude in range(1, self._amplitude + 1):
+            for amplitude in amplitudes:
                 rooms = self._kernel.rooms(field, amplitude)
                 for plan in plans(rooms, len(payload), amplitude):
                     if plan.spare < WORTH:
@@ -164,7 +177,8 @@ class TiledEmbedder:
 
     def _carries(self, carrier: Carrier, size: int) -> bool:
         test = hashlib.sha256(size.to_bytes(4, "big")).digest() * (size // 32 + 1)
-        return self._mark(carrier, test[:size], bytes(32)) is not None
+        most = min(self._amplitude, USUAL)
+        return self._mark(carrier, test[:size], bytes(32), most) is not None
 
     def _fields(self, carrier: Carrier) -> list[Field]:
         fields = list(_fields(carrier))

@@ -17,6 +17,9 @@ OFFSETS = (0, 1, 2, 4)
 GRADES = ((1, 0), (1, 1), (1, 2), (2, 0), (3, 0), (4, 0), (6, 0), (8, 0))
 """(amplitude, mode of coding)."""
 
+AMPLITUDES = sorted({amplitude for amplitude, _ in GRADES})
+"""The amplitudes that there are."""
+
 PREDICTORS = 2
 REACH = 63
 """The largest bin that carries; a class that asks for a larger one rests."""

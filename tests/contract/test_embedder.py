@@ -173,6 +173,20 @@ def test_nothing_moves_further_than_allowed(amplitude):
     assert 1 <= abs(marked - clean.samples).max() <= amplitude
 
 
+def test_changes_become_large_only_where_nothing_else_carries():
+    noisy = carrier(phantom(96, 96, noise=40.0))
+    usual, any_ = TiledEmbedder(amplitude=4), TiledEmbedder()
+    with pytest.raises(DoesNotFitError):
+        usual.embed(noisy, PAYLOAD[:40], KEY)
+
+    marked = any_.embed(noisy, PAYLOAD[:40], KEY)
+
+    assert 4 < abs(marked - noisy.samples).max() <= 8
+    assert any_.extract(replace(noisy, samples=marked), KEY).payload == PAYLOAD[:40]
+    calm = carrier(phantom())
+    assert np.array_equal(usual.embed(calm, PAYLOAD, KEY), any_.embed(calm, PAYLOAD, KEY))
+
+
 @pytest.mark.parametrize("amplitude", [0, 9])
 def test_an_impossible_amplitude_is_refused(amplitude):
     with pytest.raises(ValueError, match="amplitude"):
