@@ -289,16 +289,19 @@ class Forwarder:
 
     def _event(self, claim: DeliveryClaim, name: str, reason: str) -> Event:
         delivery = claim.delivery
+        facts: dict[str, str | int | float] = {
+            "destination": delivery.destination,
+            "entry": delivery.entry,
+            "attempts": delivery.attempts,
+            "reason": reason,
+        }
+        if delivery.share:
+            facts["share"] = delivery.share
         return Event(
             name,
             object=self.pseudonym(delivery.sop_instance_uid),
             outcome="success" if name == "delivery_sent" else "failure",
-            facts={
-                "destination": delivery.destination,
-                "entry": delivery.entry,
-                "attempts": delivery.attempts,
-                "reason": reason,
-            },
+            facts=facts,
         )
 
     def _names(self, claim: DeliveryClaim) -> dict[str, str | int]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from node.dicom import compare, reader
+from node.crypto.shares.share import parse as parse_share
+from node.dicom import compare, reader, share_object
 from node.dicom.contexts import LOSSY_SYNTAXES
 from node.errors import UnreadableError
 from node.types import DeliveryState, VerdictKind
@@ -127,6 +128,28 @@ class Judge:
         return Judgement(
             DeliveryState.VERIFIED, verdict.kind.value, verdict.reason, verdict.coerced, data, found
         )
+
+    def judge_share(self, data: bytes, sent: bytes | None) -> Judgement:
+        """Return what is true of a share that came back: it must be the one that was sent.
+
+        :param sent: its object as it was sent; None if that is gone. Then
+            nothing but the form of what came back can be judged.
+        """
+        try:
+            share = share_object.unwrap(data)
+            parse_share(share)
+        except UnreadableError as error:
+            return changed(VerdictKind.TAMPERED, error.code, data, None)
+        if sent is None:
+            return Judgement(DeliveryState.VERIFIED, VerdictKind.UNMARKED.value, "it is there")
+        if _dataset(data) == _dataset(sent):
+            return Judgement(DeliveryState.VERIFIED, VerdictKind.INTACT.value, "as it was sent")
+        if share != share_object.unwrap(sent):
+            reason = "the share differs from what was sent"
+            return changed(VerdictKind.TAMPERED, reason, data, None)
+        coerced = compare.differences(reader.read(sent), reader.read(data))
+        kind = VerdictKind.HEADER_COERCED if coerced else VerdictKind.INTACT
+        return Judgement(DeliveryState.VERIFIED, kind.value, coerced=coerced, data=data)
 
     def _same_version(self, data: bytes, found: Examination, known: Known) -> bool:
         if known.sent is not None and _dataset(data) == _dataset(known.sent):

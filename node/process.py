@@ -5,22 +5,25 @@ SECURITY: holds the sealing key and what it takes to prove; needs no network.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from node.errors import DoesNotFitError, UnreadableError, UnsealableError
+from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
+from node.failpoint import reach
 from node.seal import Order
-from node.types import Action, EntryState, Event, Unsealable
+from node.types import Action, EntryState, Event, Part, Unsealable
 from node.worker import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.seal import Marked, Marker
+    from node.sharing import Shared, Sharer
     from node.spool.base import BlobStore, EntryClaim, Ledger
-    from node.types import Route
+    from node.types import Delivery, Route
 
     Facts = dict[str, str | int | float]
 
@@ -39,6 +42,7 @@ class Processor:
     :param delay: seconds until the next attempt after so many.
     :param ring: wakes the stage that forwards.
     :param worker: names this process in leases.
+    :param sharer: gives what divides objects; None where no route does.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Processor:
         ring: Callable[[], None],
         worker: str,
         lease: float,
+        sharer: Callable[[], Sharer] | None = None,
     ) -> None:
         self._ledger = ledger
         self._blobs = blobs
@@ -67,6 +72,7 @@ class Processor:
         self._ring = ring
         self._worker = worker
         self._lease = lease
+        self._sharer = sharer
 
     def step(self) -> int:
         """Work on what is due and return how many entries that were."""
@@ -132,9 +138,15 @@ class Processor:
             self._set_aside(claim, EntryState.HELD, code)
 
     def _send_on(self, claim: EntryClaim, made: Marked, reason: str = "") -> None:
-        with self._blobs.put() as incoming:
-            incoming.write(made.data)
-            blob = incoming.commit(durable=False)  # it can be made again, identically
+        shared = claim.entry.threshold > 0
+        deliveries = self._ledger.get(claim.entry.id)[1] if shared else []
+        shares = self._divide(claim, made, len(deliveries))
+        with ExitStack() as stack:
+            blob = self._put(stack, made.data)
+            parts = [
+                self._part(claim, one, self._put(stack, one.data), deliveries) for one in shares
+            ]
+            reach("process.put")
             facts: Facts = {
                 "carrier": made.carrier,
                 "key_id": made.key_id,
@@ -155,11 +167,61 @@ class Processor:
                 sop_instance_uid=made.sop_instance_uid,
                 transfer_syntax_uid=made.transfer_syntax_uid,
                 event=event,
+                parts=parts,
             )
-        log.info("entry_sealed", entry=claim.entry.id, object=event.object, reason=reason)
+        log.info(
+            "entry_sealed", entry=claim.entry.id, object=event.object, reason=reason,
+            shares=len(parts),
+        )  # fmt: skip
+
+    def _put(self, stack: ExitStack, data: bytes) -> str:
+        """Write a blob that the row, written before the stack ends, will name."""
+        incoming = stack.enter_context(self._blobs.put())
+        incoming.write(data)
+        return incoming.commit(durable=False)  # it can be made again, identically
+
+    def _divide(self, claim: EntryClaim, made: Marked, count: int) -> list[Shared]:
+        """Return the shares of an object that is sent as such; none where it is sent whole.
+
+        :raises ProofError: it must be shared, and cannot be.
+        """
+        entry = claim.entry
+        if not entry.threshold:
+            return []
+        if self._sharer is None:
+            raise ProofError("nothing here divides objects", code="no_sharer")
+        return self._sharer().share(made.data, entry.instance, entry.threshold, count)
+
+    def _part(self, claim: EntryClaim, made: Shared, blob: str, deliveries: list[Delivery]) -> Part:
+        (destination,) = (d.destination for d in deliveries if d.share == made.number)
+        facts: Facts = {
+            "entry": claim.entry.id,
+            "destination": destination,
+            "share": f"{made.number}/{len(deliveries)}",
+            "threshold": claim.entry.threshold,
+            "set": made.set_id.hex(),
+        }
+        return Part(
+            made.number,
+            blob,
+            made.sop_class_uid,
+            made.sop_instance_uid,
+            made.transfer_syntax_uid,
+            Event(
+                "share_made",
+                object=self._pseudonym(made.sop_instance_uid),
+                actor="process",
+                facts=facts,
+            ),
+        )
 
     def _relay(self, claim: EntryClaim, name: str, reason: str) -> None:
-        """Let the object pass as it came, because a person wrote so."""
+        """Let the object pass as it came, because a person wrote so.
+
+        :raises ProofError: it may leave in shares only.
+        """
+        if claim.entry.threshold:
+            raise ProofError("an object that is shared must not leave whole", code="shares_only")
         instance = claim.entry.instance
         self._ledger.ready(
             claim,

@@ -115,6 +115,7 @@ def readback(config: Config, destination: Destination, codec: Codec) -> Readback
         evidence=Evidence(state / EVIDENCE),
         folder=state / RETRIEVED,
         pseudonym=wiring.keys(config).pseudonymizer().pseudonym,
+        place=wiring.namer(config).place,
         chance=random.random,
         worker=wiring.worker_name(rows, f"verify-{destination.name}"),
         lease=config.node.lease,

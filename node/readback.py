@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from node.judge import Evidence, Judge
     from node.spool.base import BlobStore, DeliveryClaim, Ledger
-    from node.types import Delivery, Destination, SpoolEntry
+    from node.types import Delivery, Destination, Instance, SpoolEntry
 
 CLAIMS = 8  # deliveries on one lease
 LOST = 3  # so many times it was not there, and a person must look
@@ -60,6 +60,7 @@ class Readback:
 
     :param folder: where what comes back lies while it is judged.
     :param pseudonym: what stands for a UID in events.
+    :param place: Study and Series Instance UID under which a share of an instance lies.
     :param worker: names this process in leases.
     """
 
@@ -71,6 +72,7 @@ class Readback:
     evidence: Evidence
     folder: Path
     pseudonym: Callable[[str], str]
+    place: Callable[[Instance], tuple[str, str]]
     chance: Callable[[], float]
     worker: str
     lease: float = 300.0
@@ -125,9 +127,12 @@ class Readback:
 
     def _fetched(self, entry: SpoolEntry, delivery: Delivery, folder: Path) -> Judgement:
         sent = self._blob(delivery.blob)
+        instance = entry.instance
+        whole = instance.study_instance_uid, instance.series_instance_uid
+        study, series = self.place(instance) if delivery.share else whole
         wanted = Wanted(
-            entry.instance.study_instance_uid,
-            entry.instance.series_instance_uid,
+            study,
+            series,
             delivery.sop_instance_uid,
             pairs=((delivery.sop_class_uid, delivery.transfer_syntax_uid),),
             max_size=max(ROOM, GROWTH * len(sent or b"")),
@@ -141,6 +146,8 @@ class Readback:
                 data = error.wrong[0].read_bytes() if error.wrong else None
                 return changed(VerdictKind.TAMPERED, reason, data, None)
             paths, trouble = [], error
+        if paths and delivery.share:
+            return self.judge.judge_share(paths[0].read_bytes(), sent)
         if paths:
             sealed = delivery.blob != entry.instance.blob
             known = Known(sent, self._blob(entry.instance.blob), sealed)
@@ -203,6 +210,8 @@ class Readback:
             "entry": delivery.entry,
             "reason": reason,
         }
+        if delivery.share:
+            facts["share"] = delivery.share
         return Event(
             name,
             object=self.pseudonym(delivery.sop_instance_uid),

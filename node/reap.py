@@ -174,11 +174,18 @@ class Reaper:
         with suppress(KeyError, UsageError):  # it ended, or moved on, meanwhile
             if reason and entry.reason != reason:
                 self._park(entry, reason)
-            elif entry.state is EntryState.READY and (why := self._damage(entry.sealed)):
+            elif entry.state is EntryState.READY and (why := self._loss(entry)):
                 self._remake(entry, why)
 
     def _named(self, sha256: str) -> bool:
         return self._ledger.references(sha256) > 0
+
+    def _loss(self, entry: SpoolEntry) -> str:
+        """Return what is wrong with the object to send, or with a share of it."""
+        blobs = [entry.sealed]
+        if entry.threshold:
+            blobs += [delivery.blob for delivery in self._ledger.get(entry.id)[1]]
+        return next(filter(None, map(self._damage, blobs)), "")
 
     def _damage(self, sha256: str) -> str:
         try:

@@ -91,8 +91,10 @@ class Witness:
             for delivery in self._ledger.get(entry.id)[1]:
                 delivered = delivery.state in {DeliveryState.SENT, DeliveryState.VERIFIED}
                 if delivery.destination == destination and delivered and delivery.blob:
+                    # what is judged here was put together of its shares, if there are any
+                    sent = entry.sealed if delivery.share else delivery.blob
                     return Known(
-                        self._blob(delivery.blob),
+                        self._blob(sent),
                         self._blob(entry.instance.blob),
                         sealed=delivery.blob != entry.instance.blob,
                     )

@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "node"
 ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
 STAGES = {
-    "receive", "process", "seal", "forward", "verify", "copies", "judge", "readback",
-    "desk", "witness", "passage", "retrieve", "reap", "worker", "history", "trace",
+    "receive", "process", "seal", "sharing", "gather", "forward", "verify", "copies", "judge",
+    "readback", "desk", "witness", "passage", "retrieve", "reap", "worker", "history", "trace",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}

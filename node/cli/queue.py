@@ -62,6 +62,7 @@ COLUMNS = {
 }
 DELIVERY_COLUMNS = {
     "destination": "TO",
+    "part": "SHARE",
     "state": "STATE",
     "attempts": "TRIES",
     "reason": "REASON",
@@ -148,6 +149,7 @@ def _show(word: str, ledger: Ledger, out: Out) -> None:
             "transfer_syntax_uid": instance.transfer_syntax_uid,
             "blob": instance.blob,
             "sealed": entry.sealed,
+            "threshold": entry.threshold,
             "attributes": instance.attributes,
         }
         facts = _row(entry) | uids
@@ -155,7 +157,11 @@ def _show(word: str, ledger: Ledger, out: Out) -> None:
             out.answer(facts | {"deliveries": [asdict(delivery) for delivery in deliveries]})
         else:
             out.answer(facts)
-            out.table([asdict(delivery) for delivery in deliveries], DELIVERY_COLUMNS)
+            count = sum(delivery.share > 0 for delivery in deliveries)
+            rows = [asdict(d) | {"part": f"{d.share}/{count}" if d.share else ""}
+                    for d in deliveries]  # fmt: skip
+            columns = {k: v for k, v in DELIVERY_COLUMNS.items() if count or k != "part"}
+            out.table(rows, columns)
 
 
 def _row(entry: SpoolEntry) -> dict[str, Any]:

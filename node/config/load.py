@@ -11,13 +11,14 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from node.config.config import Config, Hospital, RouteTest, TlsFiles, Workstation
-from node.config.references import Found, mistakes_between
+from node.config.references import Found, mistakes_between, mistakes_of_shares
 from node.config.schema import (
     PRIORITIES,
     DestinationTable,
     ExpectTable,
     HospitalTable,
     RouteTable,
+    SharesTable,
     SourceTable,
     TestTable,
     TlsTable,
@@ -180,13 +181,16 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
         return
     action = Action(route.action)
     sends = action in (Action.SEAL, Action.RELAY)
-    if sends and not route.to:
+    shares = route.shares
+    if sends and not route.to and not shares:
         found.mistakes.append(f"{place}.to: is missing; {action.value} needs destinations")
+    found.mistakes += [f"{place}.{mistake}" for mistake in mistakes_of_shares(route)]
+    to = shares.to if shares else route.to or ()
     noun = Route(
         name=route.name,
         match=route.match,
         action=action,
-        to=(route.to or ()) if sends else (),
+        to=to if sends else (),
         unsealable=Unsealable(route.unsealable),
         identity=route.identity,
         uid=route.uid,
@@ -195,6 +199,7 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
         robust=route.robust,
         recipient=route.recipient,
         priority=PRIORITIES[route.priority],
+        threshold=shares.k if shares else 0,
     )
     found.routes.append((place, noun))
 
@@ -223,8 +228,8 @@ def _note_names(kind: Any, values: dict[str, Any], place: str, found: Found) -> 
         elif item.metadata["names"] and value:
             names = (value,) if isinstance(value, str) else value
             found.names.append((below, item.metadata["names"], names))
-        elif isinstance(value, ExpectTable):
-            _note_names(ExpectTable, _values(value), below, found)
+        elif isinstance(value, (ExpectTable, SharesTable)):
+            _note_names(type(value), _values(value), below, found)
 
 
 def _node(settings: NodeSettings, directory: Path) -> NodeSettings:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from node.config.config import Hospital, RouteTest, TlsFiles, Workstation
+    from node.config.schema import RouteTable
     from node.config.settings import NodeSettings
     from node.types import Destination, Route, Source
 
@@ -67,6 +68,23 @@ def mistakes_between(found: Found) -> Iterator[str]:
     for test in found.tests:
         if (test.route, test.action, test.to) == (None, None, None):
             yield f"{test.place}.expect: expects nothing; name a route, an action or destinations"
+
+
+def mistakes_of_shares(route: RouteTable) -> Iterator[str]:
+    """Yield what is wrong with how a route divides objects into shares."""
+    shares = route.shares
+    if shares is None:
+        return
+    if route.action != "seal":
+        yield f'shares: needs action = "seal", not "{route.action}"'
+    if route.to is not None:
+        yield "to: stands beside shares, which names the destinations itself"
+    if shares.k > shares.n:
+        yield f"shares.k: must be from 2 to n, which is {shares.n}, not {shares.k}"
+    if len(shares.to) != shares.n:
+        yield f"shares.to: names {len(shares.to)} destinations; n is {shares.n}"
+    if route.unsealable == "relay":
+        yield "unsealable: relay sends whole objects unprotected; use hold, header or refuse"
 
 
 def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:

@@ -120,6 +120,20 @@ class TlsTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharesTable:
+    """``shares`` of a ``[[route]]``: each destination gets a share, k of which give the object."""
+
+    k: int = needed(read.integer(2, 32), 2, "shares that suffice")
+    n: int = needed(read.integer(2, 32), 3, "shares that are made, one for each destination")
+    to: tuple[str, ...] = needed(
+        read.some(read.name),
+        ["pacs-a", "cloud-b", "cloud-c"],
+        "the destinations, in the order of the shares",
+        names="destination",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteTable:
     """``[[route]]``: what happens to which objects. The first route that matches wins."""
 
@@ -137,6 +151,12 @@ class RouteTable:
         "destinations; needed by seal and relay",
         names="destination",
         example=["pacs-main"],
+    )
+    shares: SharesTable | None = option(
+        table(SharesTable),
+        None,
+        "instead of to: divide the sealed object into n shares, any k of which give it back",
+        example={"k": 2, "n": 3, "to": ["pacs-a", "cloud-b", "cloud-c"]},
     )
     unsealable: str = option(
         read.choice(*(rule.value for rule in Unsealable)),

@@ -30,6 +30,10 @@ class Pseudonymizer:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a pseudonym key is never pickled")
 
+    def digest(self, purpose: bytes, uid: str) -> bytes:
+        """Return the 32 bytes that stand for a UID for one purpose and no other."""
+        return hmac.digest(self._key, b"sealnode/v1/" + purpose + b"\0" + uid.encode(), "sha256")
+
     def pseudonym(self, uid: str) -> str:
         """Return 16 characters of base32: the first 80 bits of HMAC-SHA-256 of the UID."""
         digest = hmac.digest(self._key, uid.encode("utf-8"), "sha256")

@@ -28,6 +28,8 @@ _GROUP = 0x5345  # odd, so private (PS3.5 7.8); "SE"
 _BLOCK = 0x10  # where we put the block; others may move it
 _SHARE = 0x10  # element of the block
 _CONTEXT = b"sealnode/v1/share-name"
+_UUID = "2.25."  # PS3.5 B.2
+SET_ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,28 @@ def names(origin: bytes, number: int, *, series: bytes = b"", study: bytes = b""
         sop_uid=_uid(b"instance", origin + bytes((number,))),
         number=number,
     )
+
+
+def uid_of(sixteen: bytes) -> str:
+    """Return the UID that 16 bytes are, PS3.5 B.2."""
+    return check_uid(f"{_UUID}{int.from_bytes(sixteen)}")
+
+
+def instance_uid(set_id: bytes, number: int) -> str:
+    """Return the SOP Instance UID of a share, from which :func:`set_of` tells its set.
+
+    :param set_id: 16 bytes that end with a zero.
+    """
+    return uid_of(set_id[:-1] + bytes((number,)))
+
+
+def set_of(sop_uid: str) -> tuple[bytes, int] | None:
+    """Return set id and number of what may be a share by its SOP Instance UID; else None."""
+    digits = sop_uid.removeprefix(_UUID)
+    if digits == sop_uid or not digits.isdecimal() or int(digits) >> 8 * SET_ID_BYTES:
+        return None
+    raw = int(digits).to_bytes(SET_ID_BYTES)
+    return raw[:-1] + b"\0", raw[-1]
 
 
 def wrap(share: bytes | memoryview, called: Names, made_at: float) -> bytes:
@@ -132,4 +156,4 @@ def _find(obj: DicomObject) -> bytes | None:
 
 def _uid(kind: bytes, origin: bytes) -> str:
     digest = hashlib.sha256(_CONTEXT + b"/" + kind + b"\0" + origin).digest()
-    return check_uid(f"2.25.{int.from_bytes(digest[:16])}")  # PS3.5 B.2
+    return uid_of(digest[:16])

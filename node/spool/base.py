@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         EntryState,
         Event,
         Instance,
+        Part,
         SpoolEntry,
     )
 
@@ -116,9 +117,15 @@ class Ledger(Aftercare, Commitments, Protocol):
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         event: Event,
+        parts: Sequence[Part] = (),
     ) -> None:
         """The object to send exists as blob ``sealed``: entry READY, deliveries PENDING.
 
+        Where each destination gets a share, what was sent of another set is
+        PENDING again: shares of two sets do not fit together.
+
+        :param parts: the shares, one for each delivery that wants one.
+        :raises UsageError: they are others.
         :raises StaleClaimError: the lease was lost.
         """
         ...
@@ -221,7 +228,8 @@ class Ledger(Aftercare, Commitments, Protocol):
         An entry whose object to send exists goes on with sending it.
 
         :param decision: a new decision, which takes the place of the old one
-            and of all that is unsent; None to go on with the old one.
+            and of all that is unsent, or of everything where one of them
+            divides the object into shares; None to go on with the old one.
         :raises KeyError: there is no such entry.
         :raises UsageError: it has ended, or it has no action but to be held.
         """

@@ -12,14 +12,14 @@ from node.spool.reading import Reading
 from node.spool.rows import entry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import apsw
 
     from node.spool.base import DeliveryClaim
     from node.spool.database import Row
-    from node.types import EntryState, Event, SpoolEntry
+    from node.types import EntryState, Event, Part, SpoolEntry
 
 WOKEN = 256  # deferred rows that one claim looks at
 
@@ -48,11 +48,25 @@ class Changing(Reading):
         self._do.count(db, "add_event", values)
 
     def _add_deliveries(
-        self, db: apsw.Connection, entry: int, priority: int, destinations: tuple[str, ...]
+        self, db: apsw.Connection, entry: int, priority: int, destinations: Mapping[str, int]
     ) -> None:
-        for destination in destinations:
-            values = {"entry": entry, "destination": destination, "priority": priority}
+        for destination, share in destinations.items():
+            values = {
+                "entry": entry, "destination": destination, "priority": priority, "share": share,
+            }  # fmt: skip
             self._do.count(db, "add_delivery", {**values, "now": self._now()})
+
+    def _put_shares(self, db: apsw.Connection, entry: int, parts: Sequence[Part]) -> None:
+        there = [row["share"] for row in self._do.rows(db, "shares_of", {"entry": entry})]
+        states.refuse_unfitting(entry, there, parts)
+        for part in parts:
+            values = {
+                "entry": entry, "share": part.share, "blob": part.blob, "now": self._now(),
+                "class_uid": part.sop_class_uid, "instance_uid": part.sop_instance_uid,
+                "syntax_uid": part.transfer_syntax_uid,
+            }  # fmt: skip
+            self._do.count(db, "resend_share", values)
+            self._do.count(db, "put_share", values)
 
     def _claim(self, table: str, where: Row, *, worker: str, limit: int, lease: float) -> list[Row]:
         """Wake what fell due, choose, and lease."""

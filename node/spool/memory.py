@@ -13,9 +13,9 @@ from node.spool.tables import DeliveryItem, EntryItem, Item
 from node.types import DeliveryState, EntryState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from node.types import Decision, Event, Instance
+    from node.types import Decision, Event, Instance, Part
 
 __all__ = ["MemoryBlobs", "MemoryLedger"]
 
@@ -41,13 +41,14 @@ class MemoryLedger(MemoryCommitments):
                     self.record(states.annotated(event, entry.id, "duplicate"))
                     return Accepted(entry.id, "duplicate")
             state, reason = states.begin(decision, conflict=bool(rivals))
-            route, priority, destinations = states.route_of(decision)
+            route, priority, threshold = states.route_of(decision)
             entry = EntryItem(
                 id=next(self._entry_ids), priority=priority, since=self._now(), reason=reason,
                 instance=instance, state=state, route=route, action=decision.action,
+                threshold=threshold,
             )  # fmt: skip
             self._entries[entry.id] = entry
-            self._add_deliveries(entry, destinations)
+            self._add_deliveries(entry, states.destinations_of(decision))
             kind = "conflict" if rivals else "new"
             self.record(states.annotated(event, entry.id, kind))
             return Accepted(entry.id, kind)
@@ -83,17 +84,21 @@ class MemoryLedger(MemoryCommitments):
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         event: Event,
+        parts: Sequence[Part] = (),
     ) -> None:
         """Record the object to send: entry READY, deliveries PENDING."""
         with self._lock:
-            self._fenced(claim).end()
+            item = self._fenced(claim)
             entry = self._entries[claim.entry.id]
+            self._put_shares(entry, parts)
+            item.end()
             entry.state, entry.sealed = EntryState.READY, sealed
             entry.uids = (sop_class_uid, sop_instance_uid, transfer_syntax_uid)
             for delivery in self._of(entry, DeliveryState.WAITING):
                 delivery.state, delivery.since = DeliveryState.PENDING, self._now()
             self._finish(entry)
-            self.record(event)
+            for one in (event, *(part.event for part in parts)):
+                self.record(one)
 
     def retry_entry(
         self, claim: EntryClaim, delay: float, reason: str, event: Event, *, crash: bool = False
@@ -220,13 +225,15 @@ class MemoryLedger(MemoryCommitments):
             states.refuse_ended(entry, found.state)
             states.refuse_unworked(entry, decision.action if decision else found.action)
             if decision is not None:
-                found.route, found.priority, destinations = states.route_of(decision)
+                shared = found.threshold
+                found.route, found.priority, found.threshold = states.route_of(decision)
                 found.action = decision.action
                 found.free()
                 self._unseal(found)
-                for delivery in self._of(found, *states.UNSENT):
-                    del self._deliveries[delivery.id]
-                self._add_deliveries(found, destinations)
+                dropped = () if shared or found.threshold else states.UNSENT
+                for delivery in self._of(found, *dropped):
+                    self._drop(delivery)
+                self._add_deliveries(found, states.destinations_of(decision))
             found.restart(self._now())
             found.state = EntryState.READY if found.sealed else EntryState.RECEIVED
             for delivery in self._of(found, *states.UNSENT):
@@ -245,7 +252,7 @@ class MemoryLedger(MemoryCommitments):
             if found.ended_at is None or promised:
                 raise states.unread(entry)
             for delivery in self._of(found):
-                del self._deliveries[delivery.id]
+                self._drop(delivery)
             del self._entries[entry]
             self._garbage.setdefault(found.instance.blob)
             self._unseal(found)
@@ -272,14 +279,35 @@ class MemoryLedger(MemoryCommitments):
 
     # Parts of changes -----------------------------------------------------
 
-    def _add_deliveries(self, entry: EntryItem, destinations: tuple[str, ...]) -> None:
+    def _put_shares(self, entry: EntryItem, parts: Sequence[Part]) -> None:
+        wanting = {d.share: d for d in self._of(entry) if d.share}
+        states.refuse_unfitting(entry.id, list(wanting), parts)
+        for part in parts:
+            delivery = wanting[part.share]
+            sent = delivery.state in {DeliveryState.SENT, DeliveryState.VERIFIED}
+            if delivery.blob not in {"", part.blob}:
+                self._garbage.setdefault(delivery.blob)
+            if sent and delivery.blob != part.blob:
+                delivery.end(delivery.reason)
+                delivery.state, delivery.since = DeliveryState.PENDING, self._now()
+                delivery.attempts, delivery.readback_at = 0, None
+                delivery.forgo_commitment()
+            delivery.blob = part.blob
+            delivery.uids = (part.sop_class_uid, part.sop_instance_uid, part.transfer_syntax_uid)
+
+    def _drop(self, delivery: DeliveryItem) -> None:
+        if delivery.blob:
+            self._garbage.setdefault(delivery.blob)
+        del self._deliveries[delivery.id]
+
+    def _add_deliveries(self, entry: EntryItem, destinations: Mapping[str, int]) -> None:
         there = {delivery.destination for delivery in self._of(entry)}
-        for destination in destinations:
+        for destination, share in destinations.items():
             if destination not in there:
                 number = next(self._delivery_ids)
                 self._deliveries[number] = DeliveryItem(
                     id=number, priority=entry.priority, since=self._now(),
-                    entry=entry, destination=destination,
+                    entry=entry, destination=destination, share=share,
                 )  # fmt: skip
 
     def _claim(self, waiting: Sequence[Row], worker: str, limit: int, lease: float) -> list[Row]:

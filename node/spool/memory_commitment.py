@@ -88,7 +88,7 @@ class MemoryCommitments(MemoryAftercare):
         with self._lock:
             number = 0
             for delivery in self._in(destination, transaction_uid):
-                ruling = rulings.get(delivery.entry.uids[1])
+                ruling = rulings.get(delivery.shown().sop_instance_uid)
                 if ruling is not None:
                     self._apply(delivery, ruling)
                     self.record(ruling.event)

@@ -27,3 +27,22 @@ CREATE TABLE promised (
     PRIMARY KEY (promise, sop_instance_uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX promised_uid ON promised (sop_instance_uid);
+
+-- name: to_3
+
+ALTER TABLE entry ADD COLUMN threshold INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE delivery ADD COLUMN share INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE delivery ADD COLUMN blob TEXT NOT NULL DEFAULT '';
+ALTER TABLE delivery ADD COLUMN class_uid TEXT NOT NULL DEFAULT '';
+ALTER TABLE delivery ADD COLUMN instance_uid TEXT NOT NULL DEFAULT '';
+ALTER TABLE delivery ADD COLUMN syntax_uid TEXT NOT NULL DEFAULT '';
+CREATE INDEX delivery_blob ON delivery (blob) WHERE blob <> '';
+DROP TRIGGER delivery_removed;
+CREATE TRIGGER delivery_removed AFTER DELETE ON delivery BEGIN
+    UPDATE tally SET number = number - 1 WHERE destination = old.destination AND state = old.state;
+    INSERT OR IGNORE INTO garbage (blob) SELECT old.blob WHERE old.blob <> '';
+END;
+CREATE TRIGGER delivery_reshared AFTER UPDATE OF blob ON delivery
+WHEN old.blob <> '' AND old.blob <> new.blob BEGIN
+    INSERT OR IGNORE INTO garbage (blob) VALUES (old.blob);
+END;

@@ -17,16 +17,16 @@ WHERE sop_instance_uid = :sop_instance_uid AND state <> 'discarded' LIMIT 1;
 INSERT INTO entry (
     state, sop_class_uid, sop_instance_uid, study_instance_uid, series_instance_uid,
     transfer_syntax_uid, blob, size, attributes, calling_aet, called_aet, address, source,
-    received_at, route, action, priority, reason, since)
+    received_at, route, action, priority, threshold, reason, since)
 VALUES (
     :state, :sop_class_uid, :sop_instance_uid, :study_instance_uid, :series_instance_uid,
     :transfer_syntax_uid, :blob, :size, :attributes, :calling_aet, :called_aet, :address, :source,
-    :received_at, :route, :action, :priority, :reason, :now)
+    :received_at, :route, :action, :priority, :threshold, :reason, :now)
 RETURNING id;
 
 -- name: add_delivery
-INSERT INTO delivery (entry, destination, state, priority, since)
-VALUES (:entry, :destination, 'waiting', :priority, :now)
+INSERT INTO delivery (entry, destination, state, priority, share, since)
+VALUES (:entry, :destination, 'waiting', :priority, :share, :now)
 ON CONFLICT DO NOTHING;
 
 -- name: wake_entry
@@ -60,6 +60,22 @@ UPDATE entry SET
     sealed_instance_uid = :sop_instance_uid, sealed_syntax_uid = :transfer_syntax_uid,
     crashes = 0, worker = '', leased_until = NULL, reason = ''
 WHERE id = :id AND token = :token AND state = 'received' AND leased_until IS NOT NULL;
+
+-- name: shares_of
+SELECT share FROM delivery WHERE entry = :entry AND share > 0 ORDER BY share;
+
+-- name: resend_share
+-- One that was sent belongs to another set when its bytes are others now: it is sent again.
+UPDATE delivery SET
+    state = 'pending', since = :now, attempts = 0, crashes = 0, readback_at = NULL,
+    commit_at = NULL, asked = 0, committed_at = NULL, transaction_uid = '',
+    worker = '', leased_until = NULL
+WHERE entry = :entry AND share = :share AND state IN ('sent', 'verified') AND blob <> :blob;
+
+-- name: put_share
+UPDATE delivery SET
+    blob = :blob, class_uid = :class_uid, instance_uid = :instance_uid, syntax_uid = :syntax_uid
+WHERE entry = :entry AND share = :share;
 
 -- name: start_deliveries
 UPDATE delivery SET state = 'pending', since = :now WHERE entry = :entry AND state = 'waiting';
@@ -348,7 +364,8 @@ WHERE entry = :entry AND state IN ('waiting', 'pending', 'parked');
 
 -- name: reroute_entry
 UPDATE entry SET
-    route = :route, action = :action, priority = :priority, worker = '', leased_until = NULL
+    route = :route, action = :action, priority = :priority, threshold = :threshold,
+    worker = '', leased_until = NULL
 WHERE id = :entry;
 
 -- name: unseal_entry
@@ -359,6 +376,9 @@ WHERE id = :entry;
 -- name: drop_unsent
 DELETE FROM delivery
 WHERE entry = :entry AND state IN ('waiting', 'pending', 'parked', 'discarded');
+
+-- name: drop_all
+DELETE FROM delivery WHERE entry = :entry;
 
 -- name: get_entry
 SELECT * FROM entry WHERE id = :entry;
@@ -412,7 +432,9 @@ DELETE FROM garbage WHERE blob = :blob;
 SELECT count(*) AS number FROM (
     SELECT id FROM entry WHERE blob = :blob
     UNION
-    SELECT id FROM entry WHERE sealed = :blob AND sealed <> '');
+    SELECT id FROM entry WHERE sealed = :blob AND sealed <> ''
+    UNION
+    SELECT entry FROM delivery WHERE blob = :blob AND blob <> '');
 
 -- name: outbox
 SELECT seq, at, event FROM outbox ORDER BY seq LIMIT :limit;

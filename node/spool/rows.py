@@ -57,20 +57,27 @@ def entry_of(row: Mapping[str, Any]) -> SpoolEntry:
         attempts=row["attempts"],
         not_before=row["not_before"],
         reason=row["reason"],
+        threshold=row["threshold"],
     )
 
 
 def delivery_of(row: Mapping[str, Any]) -> Delivery:
-    """Read a row of ``delivery`` joined with the sealed object of its entry."""
+    """Read a row of ``delivery`` joined with the sealed object of its entry.
+
+    SECURITY: a share never stands for the whole, not even while there is none.
+    """
+    whole = ("sealed", "sealed_class_uid", "sealed_instance_uid", "sealed_syntax_uid")
+    part = ("blob", "class_uid", "instance_uid", "syntax_uid")
+    blob, class_uid, instance_uid, syntax_uid = (row[c] for c in (part if row["share"] else whole))
     return Delivery(
         id=row["id"],
         entry=row["entry"],
         destination=row["destination"],
         state=DeliveryState(row["state"]),
-        blob=row["sealed"],
-        sop_class_uid=row["sealed_class_uid"],
-        sop_instance_uid=row["sealed_instance_uid"],
-        transfer_syntax_uid=row["sealed_syntax_uid"],
+        blob=blob,
+        sop_class_uid=class_uid,
+        sop_instance_uid=instance_uid,
+        transfer_syntax_uid=syntax_uid,
         priority=row["priority"],
         attempts=row["attempts"],
         not_before=row["not_before"],
@@ -81,4 +88,5 @@ def delivery_of(row: Mapping[str, Any]) -> Delivery:
         commit_at=row["commit_at"],
         asked=row["asked"],
         committed_at=row["committed_at"],
+        share=row["share"],
     )

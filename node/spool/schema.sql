@@ -1,4 +1,4 @@
--- The rows of the spool, version 2. Times are seconds since the epoch.
+-- The rows of the spool, version 3. Times are seconds since the epoch.
 -- SECURITY: UIDs and routing facts only; no patient attribute has a column.
 
 -- name: schema
@@ -35,7 +35,8 @@ CREATE TABLE entry (
     leased_until          REAL,                       -- NULL: nobody works on it
     reason                TEXT NOT NULL DEFAULT '',
     since                 REAL NOT NULL,              -- when it began to wait
-    ended_at              REAL                        -- when nothing was left to do for it
+    ended_at              REAL,                       -- when nothing was left to do for it
+    threshold             INTEGER NOT NULL DEFAULT 0  -- shares that give it back; 0: sent whole
 ) STRICT;
 
 CREATE INDEX entry_uid      ON entry (sop_instance_uid, blob);
@@ -65,6 +66,11 @@ CREATE TABLE delivery (
     leased_until REAL,
     reason       TEXT NOT NULL DEFAULT '',
     since        REAL NOT NULL,                       -- when it began to wait to be sent
+    share        INTEGER NOT NULL DEFAULT 0,          -- number of the share sent; 0: the whole
+    blob         TEXT NOT NULL DEFAULT '',            -- SHA-256, hex: that share's object
+    class_uid    TEXT NOT NULL DEFAULT '',
+    instance_uid TEXT NOT NULL DEFAULT '',
+    syntax_uid   TEXT NOT NULL DEFAULT '',
     readback_at  REAL,                                -- NULL: not to be read back (any more)
     lost         INTEGER NOT NULL DEFAULT 0,          -- how often it was not there any more
     commit_at    REAL,                                -- when to ask for commitment; NULL: not (any more)
@@ -75,6 +81,7 @@ CREATE TABLE delivery (
 
 CREATE UNIQUE INDEX delivery_entry       ON delivery (entry, destination);
 CREATE INDEX        delivery_destination ON delivery (destination, entry);
+CREATE INDEX        delivery_blob        ON delivery (blob) WHERE blob <> '';
 CREATE INDEX        delivery_leased      ON delivery (leased_until) WHERE leased_until IS NOT NULL;
 CREATE INDEX        delivery_waiting     ON delivery (destination, since) WHERE state = 'pending';
 CREATE INDEX        delivery_due         ON delivery (destination, priority DESC, id)
@@ -154,6 +161,11 @@ CREATE TRIGGER delivery_moved AFTER UPDATE OF state ON delivery WHEN old.state <
 END;
 CREATE TRIGGER delivery_removed AFTER DELETE ON delivery BEGIN
     UPDATE tally SET number = number - 1 WHERE destination = old.destination AND state = old.state;
+    INSERT OR IGNORE INTO garbage (blob) SELECT old.blob WHERE old.blob <> '';
+END;
+CREATE TRIGGER delivery_reshared AFTER UPDATE OF blob ON delivery
+WHEN old.blob <> '' AND old.blob <> new.blob BEGIN
+    INSERT OR IGNORE INTO garbage (blob) VALUES (old.blob);
 END;
 
 -- Blobs that a row named and names no more; the reaper deletes them.

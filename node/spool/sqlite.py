@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from node.types import Decision, Event, Instance
+    from node.types import Decision, Event, Instance, Part
 
 
 class SqliteLedger(SqliteCommitments):
@@ -43,7 +43,7 @@ class SqliteLedger(SqliteCommitments):
     def accept(self, instance: Instance, decision: Decision, event: Event) -> Accepted:
         """Record an instance whose blob is durable, with one delivery per destination."""
         values = instance_values(instance)
-        route, priority, destinations = states.route_of(decision)
+        route, priority, threshold = states.route_of(decision)
 
         def change(db: apsw.Connection) -> Accepted:
             if same := self._do.rows(db, "find_same", values):
@@ -53,10 +53,11 @@ class SqliteLedger(SqliteCommitments):
                 state, reason = states.begin(decision, conflict=conflict)
                 row = {
                     **values, "state": state.value, "reason": reason, "route": route,
-                    "priority": priority, "action": decision.action.value, "now": self._now(),
+                    "priority": priority, "threshold": threshold,
+                    "action": decision.action.value, "now": self._now(),
                 }  # fmt: skip
                 entry = self._do.rows(db, "add_entry", row)[0]["id"]
-                self._add_deliveries(db, entry, priority, destinations)
+                self._add_deliveries(db, entry, priority, states.destinations_of(decision))
                 accepted = Accepted(entry, "conflict" if conflict else "new")
             self._add(db, states.annotated(event, accepted.entry, accepted.kind))
             return accepted
@@ -81,6 +82,7 @@ class SqliteLedger(SqliteCommitments):
         sop_instance_uid: str,
         transfer_syntax_uid: str,
         event: Event,
+        parts: Sequence[Part] = (),
     ) -> None:
         """Record the object to send: entry READY, deliveries PENDING."""
         entry = claim.entry.id
@@ -91,9 +93,11 @@ class SqliteLedger(SqliteCommitments):
 
         def change(db: apsw.Connection) -> None:
             self._do.fenced(db, "make_ready", values)
+            self._put_shares(db, entry, parts)
             self._do.rows(db, "start_deliveries", {"entry": entry, "now": self._now()})
             self._finish(db, entry)
-            self._add(db, event)
+            for one in (event, *(part.event for part in parts)):
+                self._add(db, one)
 
         self._commit.run(change)
 
@@ -243,12 +247,16 @@ class SqliteLedger(SqliteCommitments):
             states.refuse_ended(entry, found.state)
             states.refuse_unworked(entry, decision.action if decision else found.action)
             if decision is not None:
-                route, priority, destinations = states.route_of(decision)
-                rule = {"route": route, "action": decision.action.value, "priority": priority}
+                route, priority, threshold = states.route_of(decision)
+                rule = {
+                    "route": route, "action": decision.action.value, "priority": priority,
+                    "threshold": threshold,
+                }  # fmt: skip
                 self._do.rows(db, "reroute_entry", {**rule, "entry": entry})
                 self._do.rows(db, "unseal_entry", {"entry": entry})
-                self._do.rows(db, "drop_unsent", {"entry": entry})
-                self._add_deliveries(db, entry, priority, destinations)
+                shared = threshold or found.threshold  # of another set nothing counts as sent
+                self._do.rows(db, "drop_all" if shared else "drop_unsent", {"entry": entry})
+                self._add_deliveries(db, entry, priority, states.destinations_of(decision))
             sealed = found.sealed and decision is None
             self._reset(db, entry, EntryState.READY if sealed else EntryState.RECEIVED)
             begun = DeliveryState.PENDING if sealed else DeliveryState.WAITING

@@ -78,7 +78,7 @@ class SqliteCommitments(SqliteAftercare):
         def change(db: apsw.Connection) -> int:
             number = 0
             for row in self._do.rows(db, "in_transaction", where):
-                ruling = rulings.get(row["sealed_instance_uid"])
+                ruling = rulings.get(delivery_of(row).sop_instance_uid)
                 if ruling is not None:
                     self._apply(db, row["id"], row["entry"], ruling)
                     self._add(db, ruling.event)

@@ -13,6 +13,8 @@ from node.types import Action, Decision, DeliveryState, EntryState, Event
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from node.types import Part
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 HORIZON_SECONDS = 3600.0  # no delay and no lease reaches further ahead
@@ -33,11 +35,24 @@ def begin(decision: Decision, *, conflict: bool) -> tuple[EntryState, str]:
     return EntryState.RECEIVED, ""
 
 
-def route_of(decision: Decision) -> tuple[str, int, tuple[str, ...]]:
-    """Return name, priority and destinations; nothing where no route matched."""
-    if decision.route is None:
-        return "", 0, ()
-    return decision.route.name, decision.route.priority, tuple(dict.fromkeys(decision.route.to))
+def route_of(decision: Decision) -> tuple[str, int, int]:
+    """Return name, priority and threshold; nothing where no route matched."""
+    route = decision.route
+    return ("", 0, 0) if route is None else (route.name, route.priority, route.threshold)
+
+
+def destinations_of(decision: Decision) -> dict[str, int]:
+    """Return the destinations, each with the number of its share; 0 where it gets the whole."""
+    route = decision.route
+    to = dict.fromkeys(route.to) if route else {}
+    shared = bool(route and route.threshold)
+    return {name: number if shared else 0 for number, name in enumerate(to, 1)}
+
+
+def refuse_unfitting(entry: int, deliveries: Sequence[int], parts: Sequence[Part]) -> None:
+    """Raise UsageError for shares that are not, one by one, those of the deliveries."""
+    if sorted(deliveries) != sorted(part.share for part in parts):
+        raise UsageError(f"entry {entry} wants {len(deliveries)} shares, not {len(parts)}")
 
 
 def annotated(event: Event, entry: int, kind: str) -> Event:

@@ -71,12 +71,13 @@ class EntryItem(Item):
     sealed: str = ""
     uids: tuple[str, str, str] = ("", "", "")
     ended_at: float | None = None
+    threshold: int = 0
 
     def shown(self) -> SpoolEntry:
         """Return what the rest of the node sees."""
         return SpoolEntry(
             self.id, self.instance, self.state, self.route, self.action, self.priority,
-            self.sealed, self.attempts, self.not_before, self.reason,
+            self.sealed, self.attempts, self.not_before, self.reason, self.threshold,
         )  # fmt: skip
 
 
@@ -93,13 +94,18 @@ class DeliveryItem(Item):
     asked: int = 0
     committed_at: float | None = None
     transaction_uid: str = ""
+    share: int = 0
+    blob: str = ""
+    uids: tuple[str, str, str] = ("", "", "")
 
     def shown(self) -> Delivery:
         """Return what the rest of the node sees."""
+        blob, uids = (self.blob, self.uids) if self.share else (self.entry.sealed, self.entry.uids)
         return Delivery(
-            self.id, self.entry.id, self.destination, self.state, self.entry.sealed,
-            *self.entry.uids, self.priority, self.attempts, self.not_before, self.since,
+            self.id, self.entry.id, self.destination, self.state, blob,
+            *uids, self.priority, self.attempts, self.not_before, self.since,
             self.reason, self.readback_at, self.lost, self.commit_at, self.asked, self.committed_at,
+            self.share,
         )  # fmt: skip
 
     @property
@@ -208,7 +214,12 @@ class Tables:
 
     def references(self, sha256: str) -> int:
         """Return how many entries name a blob."""
-        return sum(sha256 in {e.instance.blob, e.sealed} for e in self._shown())
+        with self._lock:
+            return sum(
+                sha256 in {e.instance.blob, e.sealed, *(d.blob for d in self._of(e))}
+                for e in self._entries.values()
+                if sha256
+            )
 
     def outbox(self, *, limit: int) -> list[tuple[int, float, Event]]:
         """Return (seq, time, event) of audit rows not yet drained, in order."""

@@ -25,6 +25,7 @@ from node.types.rows import (
     EntryState,
     Event,
     Outcome,
+    Part,
     Refused,
     SpoolEntry,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Extraction",
     "Instance",
     "Outcome",
+    "Part",
     "Peer",
     "Quality",
     "Record",

@@ -117,6 +117,8 @@ class Route:
         keywords in ``CamelCase``, each with the values that it accepts.
     :param logo: path of the hospital's PNG, or ``""``.
     :param priority: 0 routine, 1 high, 2 STAT; higher leaves first.
+    :param threshold: each of ``to`` gets a share, so many of which give the
+        object back; 0 where each gets the whole.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Route:
     robust: str = ""  #: ``"id"`` adds the hospital's robust mark
     recipient: int = 0  #: number of whoever gets the images, told by that mark
     priority: int = 0
+    threshold: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,11 +46,16 @@ class SpoolEntry:
     attempts: int = 0
     not_before: float = 0.0
     reason: str = ""
+    threshold: int = 0  #: so many shares give it back; 0 where each destination gets the whole
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One (instance, destination). A slow destination delays only its own rows."""
+    """One (instance, destination). A slow destination delays only its own rows.
+
+    :param blob: of what is sent: one share, where ``share`` is a number, else
+        the whole object; ``""`` until there is one.
+    """
 
     id: int
     entry: int
@@ -70,6 +75,24 @@ class Delivery:
     commit_at: float | None = None  #: when commitment is asked for; None if not (any more)
     asked: int = 0  #: how often it was asked for since it was sent
     committed_at: float | None = None  #: when the destination committed to keep it
+    share: int = 0  #: number of the share that goes there, from 1; 0 for the whole object
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One share of an object, ready to be sent.
+
+    :param share: its number, from 1, which says to which destination it goes.
+    :param blob: SHA-256 (hex) of the DICOM object that carries it.
+    :param event: tells the audit log of it.
+    """
+
+    share: int
+    blob: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    event: Event
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,17 @@ from node.wiring.network import (
     sender,
     server,
 )
-from node.wiring.sealing import codec, copies, embedder, examiner, keys, logo, marker
+from node.wiring.sealing import (
+    codec,
+    copies,
+    embedder,
+    examiner,
+    keys,
+    logo,
+    marker,
+    namer,
+    sharer,
+)
 from node.wiring.spool import audit_log, blobs, doorbell, ledger
 from node.wiring.stages import (
     SLOT,
@@ -49,6 +59,7 @@ __all__ = [
     "limits",
     "logo",
     "marker",
+    "namer",
     "processor",
     "proved",
     "reaper",
@@ -56,5 +67,6 @@ __all__ = [
     "requestor",
     "sender",
     "server",
+    "sharer",
     "worker_name",
 ]

@@ -110,7 +110,11 @@ def known(config: Config, destination: Destination, wanted: Wanted) -> Wanted:
         deliveries = [d for entry in entries for d in rows.get(entry.id)[1]]
     finally:
         rows.close()
-    sent = [d for d in deliveries if d.destination == destination.name and d.transfer_syntax_uid]
+    sent = [
+        d
+        for d in deliveries
+        if d.destination == destination.name and d.transfer_syntax_uid and not d.share
+    ]
     series = {wanted.series_instance_uid or entry.instance.series_instance_uid for entry in entries}
     return replace(
         wanted,

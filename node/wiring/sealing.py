@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from node.dicom.pixels import Codec
     from node.mark.base import Embedder
     from node.seal import Marker
+    from node.sharing import Namer, Sharer
     from node.verify import Examiner
 
 
@@ -65,6 +66,20 @@ def marker(config: Config, codec: Codec) -> Marker:
 
     ring, mark = keys(config), embedder()
     return Marker(ring.sealer(), mark, codec, Examiner(ring.prover(), mark, codec))
+
+
+def namer(config: Config) -> Namer:
+    """Return what says how shares are called where they are kept."""
+    from node.sharing import Namer
+
+    return Namer(keys(config).pseudonymizer().digest)
+
+
+def sharer(config: Config) -> Sharer:
+    """Return what divides sealed objects; it needs the key that signs shares."""
+    from node.sharing import Sharer
+
+    return Sharer(keys(config).share_signer(), namer(config))
 
 
 @lru_cache(maxsize=64)

@@ -6,14 +6,14 @@ import os
 import random
 import socket
 import time
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from node import retry
 from node.errors import ProofError
 from node.types import Action, Unsealable
 from node.wiring.network import sender
-from node.wiring.sealing import copies, keys, logo, marker
+from node.wiring.sealing import copies, keys, logo, marker, sharer
 from node.wiring.spool import blobs, doorbell, ledger
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def processor(config: Config, codec: Codec) -> Processor:
         ring=doorbell(config, "forward").ring,
         worker=worker_name(rows, "process"),
         lease=config.node.lease,
+        sharer=cache(partial(sharer, config)),
     )
 
 
@@ -100,14 +101,26 @@ def forwarder(
 
 
 def proved(rows: Ledger, routes: dict[str, Route], delivery: Delivery) -> None:
-    """Let a delivery pass unless it is the unprotected original of an object to be sealed.
+    """Let a delivery pass that carries no more than may leave.
 
-    :raises ProofError: it is, and no rule says that it may leave like that.
+    :raises ProofError: it is the unprotected original of an object to be
+        sealed, and no rule says that it may leave like that; or it is more
+        than a share of what is to leave in shares.
     """
+    from node.dicom.share_object import RAW_DATA
+
     entry, _ = rows.get(delivery.entry)
+    route = routes.get(entry.route)
+    shared = entry.threshold or delivery.share or (route is not None and route.threshold)
+    if shared:
+        whole = {entry.instance.blob, entry.sealed}
+        if not (entry.threshold and delivery.share) or delivery.blob in whole:
+            raise ProofError("a whole object must not leave here", code="shares_only")
+        if delivery.sop_class_uid != RAW_DATA:
+            raise ProofError("what leaves must be a share", code="shares_only")
+        return
     if entry.action is Action.RELAY or delivery.blob != entry.instance.blob:
         return
-    route = routes.get(entry.route)
     if route is None or route.unsealable is not Unsealable.RELAY:
         raise ProofError("an unprotected object must not leave", code="unprotected")
 

@@ -61,6 +61,7 @@ def split(
     mode: Mode = Mode.COMPUTATIONAL,
     by: signer.Signer | None = None,
     bind: bool = True,
+    set_id: bytes = b"",
     random: Random = os.urandom,
 ) -> list[memoryview]:
     """Return the n shares of an object, any k of which give it back, as bytes to read.
@@ -70,6 +71,7 @@ def split(
     :param bind: commit to the object, so that not even k keepers together can
         pass off another one. It costs a SHA-256 of the object; what proves
         itself, as sealed objects do, needs it not.
+    :param set_id: 16 bytes that no other set has; random ones where none are given.
     :param random: so many unpredictable bytes; the same ones give the same shares.
     :raises UsageError: k and n make no sense.
     :raises UnreadableError: the object is longer than 1 GiB.
@@ -79,7 +81,8 @@ def split(
     if len(data) > MAX_OBJECT:
         raise UnreadableError("an object of more than 1 GiB cannot be shared")
     public = by.public if by else _UNSIGNED
-    draft = About(mode, k, n, random(SET_ID_BYTES), len(data), public, _NO_COMMITMENT)
+    set_id = set_id or random(SET_ID_BYTES)
+    draft = About(mode, k, n, set_id, len(data), public, _NO_COMMITMENT)
     secret = random(KEY_BYTES)
     owns = np.empty((n, KEY_BYTES), np.uint8)
     shamir.split(secret, k, list(owns), random)

@@ -6,21 +6,32 @@ private key makes shares in the site's name; it opens and seals nothing.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+from itertools import count
+from typing import TYPE_CHECKING
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from node.crypto.document import Document, Stanza, format_time, parse, parse_time
 from node.errors import UnreadableError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 PUBLIC_BYTES = 32
 SIGNATURE_BYTES = 64
-_SEED_BYTES = 32
+SEED_BYTES = 32
 _PRIVATE_KIND = "share-key"
 _PUBLIC_KIND = "share-signer"
 _CONTEXT = b"sealnode/v1/share-set"
+_DRAWS = b"sealnode/v1/share-draws"
 
 
 class Signer:
@@ -31,6 +42,7 @@ class Signer:
 
     def __init__(self, seed: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self._draws = HKDF(SHA256(), SEED_BYTES, None, _DRAWS).derive(seed)
         self.public = self._key.public_key().public_bytes_raw()
 
     def __repr__(self) -> str:
@@ -39,6 +51,15 @@ class Signer:
     def sign(self, about: bytes, root: bytes) -> bytes:
         """Return the signature of a set."""
         return self._key.sign(_CONTEXT + about + root)
+
+    def draws(self, what: bytes) -> Callable[[int], bytes]:
+        """Return a source of bytes that only this key foretells, the same for the same ``what``.
+
+        A set that is made of them is made again identically.
+        """
+        start = hmac.digest(self._draws, what, "sha256")
+        numbers = count()
+        return lambda size: hashlib.shake_256(start + next(numbers).to_bytes(8)).digest(size)
 
 
 def signed(public: bytes, signature: bytes, about: bytes, root: bytes) -> bool:
@@ -64,7 +85,7 @@ def parse_secret(data: bytes) -> Signer:
 
     :raises UnreadableError: it is none.
     """
-    return Signer(_body(data, _PRIVATE_KIND, "secret", _SEED_BYTES))
+    return Signer(_body(data, _PRIVATE_KIND, "secret", SEED_BYTES))
 
 
 def parse_public(data: bytes) -> bytes:
