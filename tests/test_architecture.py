@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "node"
 ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
 STAGES = {
-    "receive", "process", "seal", "sharing", "gather", "forward", "verify", "copies", "judge",
+    "receive", "process", "seal", "sharing", "forward", "verify", "copies", "judge",
     "readback", "desk", "witness", "passage", "retrieve", "reap", "worker", "history", "trace",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}

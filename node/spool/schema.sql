@@ -66,17 +66,17 @@ CREATE TABLE delivery (
     leased_until REAL,
     reason       TEXT NOT NULL DEFAULT '',
     since        REAL NOT NULL,                       -- when it began to wait to be sent
-    share        INTEGER NOT NULL DEFAULT 0,          -- number of the share sent; 0: the whole
-    blob         TEXT NOT NULL DEFAULT '',            -- SHA-256, hex: that share's object
-    class_uid    TEXT NOT NULL DEFAULT '',
-    instance_uid TEXT NOT NULL DEFAULT '',
-    syntax_uid   TEXT NOT NULL DEFAULT '',
     readback_at  REAL,                                -- NULL: not to be read back (any more)
     lost         INTEGER NOT NULL DEFAULT 0,          -- how often it was not there any more
     commit_at    REAL,                                -- when to ask for commitment; NULL: not (any more)
     asked        INTEGER NOT NULL DEFAULT 0,          -- how often that was done
     committed_at REAL,                                -- when the destination committed to keep it
-    transaction_uid TEXT NOT NULL DEFAULT ''          -- of the commitment that was asked for
+    transaction_uid TEXT NOT NULL DEFAULT '',         -- of the commitment that was asked for
+    share        INTEGER NOT NULL DEFAULT 0,          -- number of the share sent; 0: the whole
+    blob         TEXT NOT NULL DEFAULT '',            -- SHA-256, hex: that share's object
+    class_uid    TEXT NOT NULL DEFAULT '',
+    instance_uid TEXT NOT NULL DEFAULT '',
+    syntax_uid   TEXT NOT NULL DEFAULT ''
 ) STRICT;
 
 CREATE UNIQUE INDEX delivery_entry       ON delivery (entry, destination);

@@ -20,6 +20,7 @@ from node.types import (
     EntryState,
     Event,
     Instance,
+    Part,
     Peer,
     Route,
     Tried,
@@ -1182,3 +1183,133 @@ def test_a_clock_that_jumped_strands_no_commitment_and_no_promise(ledger, clock)
     clock.now -= 366 * 86400
     assert len(ask(ledger)) == 1
     assert len(ledger.promises(limit=5)) == 1
+
+
+# Shares -------------------------------------------------------------------------
+
+KEEPERS = ("a", "b", "c")
+
+
+def shared_rule(*to, name="shared", k=2):
+    route = Route(name, {}, Action.SEAL, to or KEEPERS, threshold=k)
+    return Decision(route, Action.SEAL, ())
+
+
+def parts(version="1", count=3):
+    return [
+        Part(n, f"{version}{n}".ljust(64, "0"), "4.4", f"5.5.{version}.{n}", "6.6",
+             event(f"share_{n}"))
+        for n in range(1, count + 1)
+    ]  # fmt: skip
+
+
+def ready_shares(ledger, made):
+    ledger.ready(
+        claim_entry(ledger), SEALED, sop_class_uid="1.1", sop_instance_uid="2.2",
+        transfer_syntax_uid="3.3", event=event("sealed"), parts=made,
+    )  # fmt: skip
+
+
+def shared_entry(ledger, made=None):
+    number = accept(ledger, rule=shared_rule())
+    ready_shares(ledger, made or parts())
+    return number
+
+
+def test_each_destination_of_a_shared_object_has_its_share_and_none_the_whole(ledger):
+    number = accept(ledger, rule=shared_rule())
+    entry, deliveries = ledger.get(number)
+    assert entry.threshold == 2
+    assert [(d.destination, d.share) for d in deliveries] == [("a", 1), ("b", 2), ("c", 3)]
+    assert {d.blob for d in deliveries} == {""}, "what is not made yet must not be the original"
+
+    ready_shares(ledger, parts())
+
+    entry, deliveries = ledger.get(number)
+    assert entry.sealed == SEALED
+    assert [d.blob for d in deliveries] == [part.blob for part in parts()]
+    assert claim_delivery(ledger, "b").delivery.sop_instance_uid == "5.5.1.2"
+    assert (deliveries[2].sop_class_uid, deliveries[2].transfer_syntax_uid) == ("4.4", "6.6")
+    assert names(ledger)[-4:] == ["sealed", "share_1", "share_2", "share_3"]
+
+
+@pytest.mark.parametrize("made", [[], parts(count=2), parts(count=4)], ids=len)
+def test_shares_that_do_not_fit_the_deliveries_change_nothing(ledger, made):
+    number = accept(ledger, rule=shared_rule())
+    with pytest.raises(UsageError):
+        ready_shares(ledger, made)
+    entry, deliveries = ledger.get(number)
+    assert (entry.state, entry.sealed) == (EntryState.RECEIVED, "")
+    assert {d.state for d in deliveries} == {DeliveryState.WAITING}
+    assert names(ledger) == ["accepted"]
+
+
+def test_what_is_sent_whole_takes_no_shares(ledger):
+    accept(ledger)
+    with pytest.raises(UsageError):
+        ready_shares(ledger, parts(count=1))
+
+
+def test_a_share_made_again_alike_is_not_sent_twice(ledger):
+    number = shared_entry(ledger)
+    settle(ledger, destination="a")
+    ledger.remake(number, event())
+    assert ledger.garbage(limit=9) == [SEALED]
+    ready_shares(ledger, parts())
+    assert state_of(ledger, number)[1] == [
+        DeliveryState.SENT, DeliveryState.PENDING, DeliveryState.PENDING,
+    ]  # fmt: skip
+
+
+def test_a_share_of_another_set_takes_the_place_of_what_was_sent(ledger, clock):
+    number = shared_entry(ledger)
+    claim = claim_delivery(ledger, "a")
+    ledger.settle(claim, DeliveryState.SENT, "", event("sent"), readback_in=9.0, commit_in=9.0)
+    clock.now += 9
+    [reading] = claim_readbacks(ledger, destination="a")
+    ledger.remake(number, event())
+    ready_shares(ledger, parts("2"))
+
+    assert state_of(ledger, number)[1] == [DeliveryState.PENDING] * 3
+    assert claim_delivery(ledger, "a").delivery.blob == parts("2")[0].blob
+    with pytest.raises(StaleClaimError):
+        judge(ledger, reading, DeliveryState.VERIFIED)
+    assert set(ledger.garbage(limit=9)) == {SEALED, *(part.blob for part in parts())}
+
+
+def test_the_shares_of_a_forgotten_entry_are_garbage_unless_another_names_them(ledger):
+    number = shared_entry(ledger)
+    assert ledger.references(parts()[1].blob) == 1
+    for destination in KEEPERS:
+        settle(ledger, destination=destination)
+    ledger.forget(number, event())
+    assert ledger.references(parts()[1].blob) == 0
+    assert set(ledger.garbage(limit=9)) == {BLOB, SEALED, *(part.blob for part in parts())}
+
+
+@pytest.mark.parametrize("rules", [(shared_rule(), decision("a", "b")),
+                                   (decision("a", "b"), shared_rule()),
+                                   (shared_rule(), shared_rule("c", "a", name="other"))],
+                         ids=["to whole", "to shares", "to other shares"])  # fmt: skip
+def test_a_new_decision_on_shares_starts_every_delivery_anew(ledger, rules):
+    before, after = rules
+    number = accept(ledger, rule=before)
+    ready_shares(ledger, parts() if before.route.threshold else [])
+    settle(ledger, destination="a")
+    ledger.requeue(number, after, event())
+    entry, deliveries = ledger.get(number)
+    assert entry.threshold == after.route.threshold
+    assert [d.destination for d in deliveries] == list(after.route.to)
+    numbers = range(1, 4) if after.route.threshold else [0, 0, 0]
+    assert [d.share for d in deliveries] == list(numbers)[: len(deliveries)]
+    assert {(d.state, d.blob) for d in deliveries} == {(DeliveryState.WAITING, "")}
+
+
+def test_a_destination_commits_to_its_share_by_the_name_of_that(ledger):
+    number = shared_entry(ledger)
+    claim = claim_delivery(ledger, "b")
+    ledger.settle(claim, DeliveryState.SENT, "", event("sent"), commit_in=0.0)
+    claims = ledger.claim_commitments("c", "b", limit=5, lease=60)
+    ledger.asking(claims, "8.8", 50.0, event())
+    assert ledger.rule("b", "8.8", {"2.2": Ruling(event()), "5.5.1.2": Ruling(event())}) == 1
+    assert ledger.get(number)[1][1].committed_at == START

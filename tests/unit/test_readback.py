@@ -67,6 +67,7 @@ class World:
             evidence=Evidence(self.evidence),
             folder=tmp_path / "back",
             pseudonym=lambda uid: f"P{uid[-4:]}",
+            place=lambda instance: (f"{instance.study_instance_uid}.1", "1.2"),
             chance=lambda: 0.5,
             worker="v",
             clock=lambda: self.now,

@@ -15,7 +15,7 @@ from node.spool.aftercare import Finding
 from node.spool.commitment import Ruling
 from node.spool.memory import MemoryLedger
 from node.spool.sqlite import SqliteLedger
-from node.types import Action, Decision, DeliveryState, EntryState, Event, Instance, Route
+from node.types import Action, Decision, DeliveryState, EntryState, Event, Instance, Part, Route
 
 UIDS = st.sampled_from(["1.1", "1.2", "1.3", "1.4"])
 BLOBS = st.sampled_from(["a" * 64, "b" * 64, "c" * 64])
@@ -25,12 +25,13 @@ DESTINATIONS = st.sampled_from(["pacs", "research"])
 DECISIONS = st.one_of(
     st.just(Decision(None, Action.HOLD, ())),
     st.builds(
-        lambda action, to, priority: Decision(
-            Route("r", {}, action, tuple(to), priority=priority), action, ()
+        lambda action, to, priority, threshold: Decision(
+            Route("r", {}, action, tuple(to), priority=priority, threshold=threshold), action, ()
         ),
         st.sampled_from([Action.SEAL, Action.SEAL, Action.RELAY, Action.HOLD]),
         st.lists(DESTINATIONS, max_size=3),
         st.integers(0, 2),
+        st.sampled_from([0, 0, 2]),
     ),
 )
 
@@ -90,9 +91,15 @@ class Twins(RuleBasedStateMachine):
     def ready(self, data, sealed):
         if self.entry_claims:
             claim = data.draw(st.sampled_from(self.entry_claims))
+            there = self.both("get", claim.entry.id)
+            wanted = [] if isinstance(there, type) else [d.share for d in there[1] if d.share]
+            parts = [
+                Part(share, f"{share}{sealed[:63]}", "8", f"9.{share}", "7", Event("made"))
+                for share in wanted
+            ][: data.draw(st.sampled_from([9, 9, 1]))]
             self.both(
                 "ready", claim, sealed, sop_class_uid="5", sop_instance_uid="6",
-                transfer_syntax_uid="7", event=Event("sealed"),
+                transfer_syntax_uid="7", event=Event("sealed"), parts=parts,
             )  # fmt: skip
 
     @rule(data=st.data(), state=st.sampled_from([EntryState.HELD, EntryState.PARKED]))
