@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from node.audit.base import AuditSink
+    from node.keeping import Keeping
     from node.spool.base import BlobStore, Ledger
     from node.types import SpoolEntry
 
@@ -47,6 +48,7 @@ class Reaper:
 
     :param retention: seconds that an ended entry and its blobs are kept.
     :param clock: seconds since the epoch.
+    :param keeping: looks after the audit log; None where others do.
     """
 
     def __init__(
@@ -57,12 +59,14 @@ class Reaper:
         *,
         retention: float,
         clock: Callable[[], float],
+        keeping: Keeping | None = None,
     ) -> None:
         self._ledger = ledger
         self._blobs = blobs
         self._sink = sink
         self._retention = retention
         self._clock = clock
+        self._keeping = keeping
         self._scrubbed = 0  # the last entry whose blobs were looked at
         self._orphans = 0
         self._walk: Iterator[tuple[str, float]] = iter(())
@@ -76,6 +80,8 @@ class Reaper:
         """
         self.release()
         self.drain()
+        if self._keeping is not None:
+            self._keeping.step()
         work = self.forget() + self.clear()
         self.scrub()
         self.look_for_orphans()

@@ -205,6 +205,8 @@ class Receipt:
             "source": instance.peer.source,
             "size": instance.size,
         }
+        if decision.route and decision.route.to:
+            facts["to"] = ",".join(decision.route.to)
         return Event(
             "instance_accepted",
             object=self._receiver.pseudonym(instance.sop_instance_uid),

@@ -12,7 +12,8 @@ PACKAGE = ROOT / "node"
 ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
 STAGES = {
     "receive", "process", "seal", "sharing", "forward", "verify", "copies", "judge",
-    "readback", "desk", "witness", "passage", "retrieve", "reap", "worker", "history", "trace",
+    "readback", "desk", "witness", "passage", "retrieve", "reap", "keeping", "worker",
+    "history", "trace",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}

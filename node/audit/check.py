@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.audit import line as lines
+from node.audit import start as starts
 from node.audit.checkpoint import Checkpoint, Verifier, open_any
-from node.audit.tree import Tree, leaf_hash
+from node.audit.tree import leaf_hash
 from node.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 EVENTS_PER_CHECKPOINT = 1000  # at most so many lines are without one
@@ -27,10 +28,12 @@ EVENTS_PER_CHECKPOINT = 1000  # at most so many lines are without one
 class Report:
     """What was found.
 
-    :param events: lines that are sound.
+    :param events: lines that are sound, those included that retention removed.
     :param files: files that hold them.
     :param checkpoints: notes with a good signature.
     :param signed: events before the last of them: nothing of these can have changed.
+    :param expired: events that retention removed, as the log itself tells.
+    :param witnessed: checkpoints kept elsewhere that agree.
     :param first_bad: number of the first event that is not as it was written, 0 if none.
     :param problem: what is wrong with it, or "".
     """
@@ -41,6 +44,8 @@ class Report:
     signed: int
     first_bad: int = 0
     problem: str = ""
+    expired: int = 0
+    witnessed: int = 0
 
     def insist(self) -> None:
         """Let nothing pass but a sound log.
@@ -54,14 +59,15 @@ class Report:
             )
 
 
-def verify(directory: Path, *public_keys: str) -> Report:
+def verify(directory: Path, *public_keys: str, witnessed: Iterable[str] = ()) -> Report:
     """Read a whole log and say whether all of it is as it was written.
 
     :param public_keys: of those who signed its checkpoints, one of which must
         be good for each; without any only the chain is proved.
+    :param witnessed: notes that were kept elsewhere; the log must agree with each.
     :raises ConfigError: a text is no public key.
     """
-    return _Check([Verifier(key) for key in public_keys]).run(directory)
+    return _Check([Verifier(key) for key in public_keys]).run(directory, witnessed)
 
 
 def notes(directory: Path) -> Iterator[str]:
@@ -69,8 +75,8 @@ def notes(directory: Path) -> Iterator[str]:
 
     :raises AuditError: a file of notes does not end with a whole one.
     """
-    for path in sorted(directory.glob("*.notes")):
-        yield from _notes_of(path)
+    for path in starts.files(directory, ".notes"):
+        yield from notes_of(path)
 
 
 def last_note(directory: Path) -> str:
@@ -78,14 +84,18 @@ def last_note(directory: Path) -> str:
 
     :raises AuditError: a file of notes does not end with a whole one.
     """
-    for path in sorted(directory.glob("*.notes"), reverse=True):
-        found = list(_notes_of(path))
+    for path in reversed(starts.files(directory, ".notes")):
+        found = list(notes_of(path))
         if found:
             return found[-1]
     return ""
 
 
-def _notes_of(path: Path) -> Iterator[str]:
+def notes_of(path: Path) -> Iterator[str]:
+    """Return the notes of one file.
+
+    :raises AuditError: it does not end with a whole one.
+    """
     parts = path.read_bytes().decode(errors="replace").split("\n\n")
     if parts.pop() or len(parts) % 2:
         raise AuditError("a checkpoint is incomplete")
@@ -95,17 +105,28 @@ def _notes_of(path: Path) -> Iterator[str]:
 class _Check:
     def __init__(self, verifiers: list[Verifier]) -> None:
         self._verifiers = verifiers
-        self._tree = Tree()
-        self._prev = lines.FIRST
+        self._start = starts.Start()
+        self._told = True  # the log tells why it does not begin with event 1
+        self._tree = self._start.tree()
+        self._prev = self._start.prev
         self._files = 0
         self._seen = 0
         self._signed = 0
+        self._witnessed = 0
         self._doubt: _BrokenError | None = None  # until the next line's link has been seen
 
-    def run(self, directory: Path) -> Report:
+    def run(self, directory: Path, witnessed: Iterable[str]) -> Report:
         try:
-            checkpoints = self._open(directory) if self._verifiers else []
-            for path in sorted(directory.glob("*.jsonl")):
+            self._begin(starts.read(directory))
+            own = self._open(notes(directory)) if self._verifiers else []
+            kept = self._open(witnessed) if self._verifiers else []
+            kept = [checkpoint for checkpoint in kept if checkpoint.size >= self._start.size]
+            self._witnessed = len(kept)
+            checkpoints = sorted(own + kept, key=lambda checkpoint: -checkpoint.size)
+            self._seen = -len(kept)
+            while checkpoints and checkpoints[-1].size <= self._start.size:
+                self._compare(checkpoints.pop())
+            for path in starts.files(directory, ".jsonl"):
                 self._read(path, checkpoints)
                 self._files += 1
             self._end(checkpoints)
@@ -116,12 +137,25 @@ class _Check:
         return self._report(0, "")
 
     def _report(self, first_bad: int, problem: str) -> Report:
-        return Report(self._tree.size, self._files, self._seen, self._signed, first_bad, problem)
+        return Report(
+            events=self._tree.size, files=self._files, checkpoints=max(self._seen, 0),
+            signed=self._signed, first_bad=first_bad, problem=problem,
+            expired=self._start.size, witnessed=0 if problem else self._witnessed,
+        )  # fmt: skip
 
-    def _open(self, directory: Path) -> list[Checkpoint]:
-        """Return the checkpoints to come, the last first."""
+    def _begin(self, start: starts.Start) -> None:
+        """Go on from what retention has left of the events before."""
+        self._start, self._told = start, start.size == 0
+        self._tree, self._prev, self._signed = start.tree(), start.prev, start.size
+        if start.note and self._verifiers:
+            vouched = open_any(start.note, self._verifiers)
+            if (vouched.size, vouched.root) != (start.size, self._tree.root()):
+                raise _BrokenError(start.size, f"{starts.NAME} is not what was signed")
+
+    def _open(self, found_notes: Iterable[str]) -> list[Checkpoint]:
+        """Return checkpoints, which must be in the order of their sizes."""
         found: list[Checkpoint] = []
-        for note in notes(directory):
+        for note in found_notes:
             before = found[-1].size if found else 0
             try:
                 checkpoint = open_any(note, self._verifiers)
@@ -132,7 +166,7 @@ class _Check:
                     checkpoint.size + 1, "a checkpoint is smaller than one before it"
                 )
             found.append(checkpoint)
-        return found[::-1]
+        return found
 
     def _read(self, path: Path, checkpoints: list[Checkpoint]) -> None:
         with path.open("rb") as file:
@@ -150,6 +184,7 @@ class _Check:
             self._diagnose(raw, self._tree.size + 1)
         if self._doubt is not None:
             raise self._doubt
+        self._told = self._told or self._start.told_by(raw)
         self._prev = lines.link(raw)
         self._tree.append(leaf_hash(raw))
 
@@ -184,6 +219,8 @@ class _Check:
             )
         if self._verifiers and self._tree.size and not self._signed:
             raise _BrokenError(1, "there is no checkpoint")
+        if not self._told:
+            raise _BrokenError(1, "it and what follows are gone, and no event tells of it")
 
 
 class _BrokenError(AuditError):

@@ -129,6 +129,17 @@ def open_any(note: str, verifiers: Iterable[Verifier]) -> Checkpoint:
     raise AuditError("a checkpoint is not signed with the key")
 
 
+def body_of(note: str) -> Checkpoint:
+    """Return what a note says, whoever signed it.
+
+    :raises AuditError: it has another form.
+    """
+    text, found, _ = note.partition("\n\n")
+    if not found:
+        raise AuditError("a checkpoint has an unknown form")
+    return _parse(text + "\n")
+
+
 def generate(name: str) -> tuple[str, str]:
     """Make a key pair and return the texts of its private and its public half.
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from node.audit import line as lines
+from node.audit import start as starts
 from node.audit.check import EVENTS_PER_CHECKPOINT, last_note
 from node.audit.checkpoint import Verifier, open_any
 from node.audit.tree import Tree, leaf_hash
@@ -226,7 +227,7 @@ class JsonLog:
         return known
 
     def _files(self) -> list[Path]:
-        return sorted(self._directory.glob("*.jsonl"))
+        return starts.files(self._directory, ".jsonl")
 
     # Resuming -------------------------------------------------------------
 
@@ -238,7 +239,8 @@ class JsonLog:
         _mend_notes(self._directory)
         checkpoint = self._last_checkpoint()
         self._signed = checkpoint.size if checkpoint else 0
-        state = self._recall(checkpoint) or _State()
+        start = starts.read(self._directory)
+        state = self._recall(checkpoint) or _State(start.tree(), start.prev)
         first = state.day
         for path in self._files():
             if path.stem >= first and not state.torn:

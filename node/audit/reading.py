@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from node.audit import start as starts
 from node.errors import AuditError
 from node.types import Event
 
@@ -38,7 +39,7 @@ def read(directory: Path, *, since: str = "", naming: Sequence[str] = ()) -> Ite
     :raises AuditError: a line is no event.
     """
     wanted = tuple(text.encode("ascii", "backslashreplace") for text in naming)
-    for path in sorted(directory.glob("*.jsonl")):
+    for path in starts.files(directory, ".jsonl"):
         if path.stem < since:
             continue
         with path.open("rb") as file:

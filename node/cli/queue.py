@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import time
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from node.cli.actor import local_user
 from node.cli.arguments import configured
 from node.cli.output import duration, size
 from node.config.values import nearest
@@ -192,7 +191,7 @@ def _decide(
         event = partial(
             Event,
             object=pseudonym(entry.instance.sop_instance_uid),
-            actor=pwd.getpwuid(os.geteuid()).pw_name,
+            actor=local_user(),
         )
         match args.command:
             case "retry":
@@ -201,6 +200,8 @@ def _decide(
                 decision = _decision(entry, config, args.route)
                 route = decision.route.name if decision and decision.route else entry.route
                 facts: dict[str, Any] = {"entry": number, "route": route}
+                if decision and decision.route:
+                    facts["to"] = ",".join(decision.route.to)
                 ledger.requeue(number, decision, event("entry_released", facts=facts))
             case "hold":
                 facts = {"entry": number, "reason": args.reason}

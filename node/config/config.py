@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from node.config.audit import AuditSettings, SyslogSettings
     from node.config.settings import NodeSettings
     from node.types import Action, Destination, Route, Source
 
@@ -86,5 +87,7 @@ class Config:
     tests: tuple[RouteTest, ...]
     tls: dict[str, TlsFiles]
     directory: Path
+    audit: AuditSettings
+    syslog: SyslogSettings
     workstations: dict[str, Workstation] = field(default_factory=dict)
     hospitals: dict[str, Hospital] = field(default_factory=dict)

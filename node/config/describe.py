@@ -10,6 +10,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from node.config.audit import AuditSettings, SyslogSettings
 from node.config.schema import (
     DestinationTable,
     HospitalTable,
@@ -49,6 +50,7 @@ def node_toml(
 ) -> str:
     """Return a ``node.toml`` with what was chosen."""
     parts = [NODE_HEAD, _table("[node]", NodeSettings, node), _table("[node.timeouts]", Timeouts)]
+    parts += [_table("[audit]", AuditSettings), _table("[syslog]", SyslogSettings)]
     parts += [_table(f"[source.{name}]", SourceTable, it) for name, it in sources.items()]
     parts += [
         _table(f"[destination.{name}]", DestinationTable, it) for name, it in destinations.items()

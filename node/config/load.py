@@ -10,6 +10,7 @@ import tomllib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from node.config.audit import AuditSettings, SyslogSettings
 from node.config.config import Config, Hospital, RouteTest, TlsFiles, Workstation
 from node.config.references import Found, mistakes_between, mistakes_of_shares
 from node.config.schema import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NAMED = ("source", "workstation", "destination", "hospital", "tls")  # tables such as [source.NAME]
+SINGLE = ("node", "audit", "syslog")  # stand in node.toml alone
 MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
 WRITABLE_BY_ALL = 0o002
 HINT = "docs/configure.md shows how each table is written"
@@ -56,11 +58,13 @@ def load(directory: Path) -> Config:
         )
     for folder in (directory, directory / "routes.d"):
         _refuse_open(folder, f"{folder.name}/", found)
-    _read_file(main, ("node", *NAMED), found)
+    _read_file(main, (*SINGLE, *NAMED), found)
     for path in sorted((directory / "routes.d").glob("*.toml")):
         _read_file(path, (*NAMED, "route", "test"), found)
     if found.node is None:
         found.node = _node(table(NodeSettings)({}), directory)
+    found.audit = found.audit or _audit(table(AuditSettings)({}), directory)
+    found.syslog = found.syslog or table(SyslogSettings)({})
     if found.whole:
         found.mistakes += mistakes_between(found)
     if found.mistakes:
@@ -75,6 +79,8 @@ def load(directory: Path) -> Config:
         workstations=found.workstations,
         hospitals=found.hospitals,
         directory=directory,
+        audit=found.audit,
+        syslog=found.syslog,
     )
 
 
@@ -87,6 +93,11 @@ def _read_file(path: Path, allowed: tuple[str, ...], found: Found) -> None:
         elif key == "node":
             settings = _table(NodeSettings, value, f"{file}: node", found)
             found.node = settings and _node(settings, found.directory)
+        elif key == "audit":
+            noting = _table(AuditSettings, value, f"{file}: audit", found)
+            found.audit = noting and _audit(noting, found.directory)
+        elif key == "syslog":
+            found.syslog = _table(SyslogSettings, value, f"{file}: syslog", found)
         elif key in ("route", "test"):
             _read_list(key, value, file, found)
         else:
@@ -236,8 +247,13 @@ def _node(settings: NodeSettings, directory: Path) -> NodeSettings:
     return replace(settings, state=directory / settings.state, keys=directory / settings.keys)
 
 
+def _audit(settings: AuditSettings, directory: Path) -> AuditSettings:
+    witness = settings.witness
+    return replace(settings, witness=witness and directory / witness)
+
+
 def _misplaced(key: str, allowed: tuple[str, ...]) -> str:
-    if key == "node":
+    if key in SINGLE:
         return "belongs into node.toml"
     if key in ("route", "test"):
         return f"belongs into a file of routes.d, such as routes.d/10-{key}s.toml"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from node.config.audit import AuditSettings, SyslogSettings
     from node.config.config import Hospital, RouteTest, TlsFiles, Workstation
     from node.config.schema import RouteTable
     from node.config.settings import NodeSettings
@@ -41,6 +42,8 @@ class Found:
     places: dict[tuple[str, str], str] = field(default_factory=dict)
     names: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     node: NodeSettings | None = None
+    audit: AuditSettings | None = None
+    syslog: SyslogSettings | None = None
     sources: dict[str, Source] = field(default_factory=dict)
     workstations: dict[str, Workstation] = field(default_factory=dict)
     destinations: dict[str, Destination] = field(default_factory=dict)
@@ -59,6 +62,8 @@ def mistakes_between(found: Found) -> Iterator[str]:
                 yield f'{place}: there is no {kind} "{shown(name)}"{nearest(name, known)}'
     if found.node is not None:
         yield from _about_node(found, found.node)
+    if found.syslog is not None:
+        yield from _about_syslog(found.syslog)
     yield from _about_sources(found)
     for files in found.tls.values():
         yield from _about_tls(found, files)
@@ -95,6 +100,14 @@ def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:
         for peer in peers:
             if peer.tls_name:
                 yield f"{_place(found, peer)}.tls_name: needs node.tls, which is empty"
+
+
+def _about_syslog(syslog: SyslogSettings) -> Iterator[str]:
+    secured = syslog.transport == "tls"
+    if syslog.host and secured and not syslog.tls:
+        yield 'node.toml: syslog.tls: is missing; transport "tls" needs a [tls.*] table'
+    if syslog.tls and not secured:
+        yield 'node.toml: syslog.tls: has no meaning with transport "udp"'
 
 
 def _about_sources(found: Found) -> Iterator[str]:

@@ -26,7 +26,7 @@ from node.wiring.sealing import (
     namer,
     sharer,
 )
-from node.wiring.spool import audit_log, blobs, doorbell, ledger
+from node.wiring.spool import audit_folder, audit_log, blobs, doorbell, ledger
 from node.wiring.stages import (
     SLOT,
     STAGES,
@@ -42,6 +42,7 @@ __all__ = [
     "SLOT",
     "STAGES",
     "archive",
+    "audit_folder",
     "audit_log",
     "blobs",
     "client_tls",

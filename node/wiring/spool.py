@@ -9,6 +9,8 @@ import structlog
 from node.wiring.sealing import keys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from node.audit.log import JsonLog
     from node.config.config import Config
     from node.spool.base import BlobStore, Ledger
@@ -53,4 +55,9 @@ def audit_log(config: Config) -> JsonLog:
     signer = Signer(keys(config).audit_key()) if found else None
     if signer is None:
         structlog.get_logger().warning("checkpoints_off", hint="there is no audit.key")
-    return JsonLog(config.node.state / "audit", signer=signer)
+    return JsonLog(audit_folder(config), signer=signer)
+
+
+def audit_folder(config: Config) -> Path:
+    """Return where the audit log lies."""
+    return config.node.state / "audit"

@@ -14,7 +14,7 @@ from node.errors import ProofError
 from node.types import Action, Unsealable
 from node.wiring.network import sender
 from node.wiring.sealing import copies, keys, logo, marker, sharer
-from node.wiring.spool import blobs, doorbell, ledger
+from node.wiring.spool import audit_folder, blobs, doorbell, ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,10 +127,21 @@ def proved(rows: Ledger, routes: dict[str, Route], delivery: Delivery) -> None:
 
 def reaper(config: Config, sink: AuditSink) -> Reaper:
     """Return stage 5."""
+    from node.audit.witness import WitnessFolder
+    from node.keeping import Keeping
     from node.reap import Reaper
 
+    rows, directory, place = ledger(config), audit_folder(config), config.audit.witness
+    keeping = Keeping(
+        rows,
+        sink,
+        directory,
+        keep=config.audit.retention,
+        witness=WitnessFolder(directory, place) if place else None,
+        clock=time.time,
+    )
     kept = config.node.retention
-    return Reaper(ledger(config), blobs(config), sink, retention=kept, clock=time.time)
+    return Reaper(rows, blobs(config), sink, retention=kept, clock=time.time, keeping=keeping)
 
 
 def worker_name(rows: Ledger, stage: str) -> str:

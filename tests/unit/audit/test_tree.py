@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.audit.tree import Tree, inclusion_proof, leaf_hash, node_hash, root_of_proof
+from node.audit.tree import (
+    Leaves,
+    Tree,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    node_hash,
+    root_of_proof,
+    roots_of_growth,
+)
 
 # The eight leaves, and the roots of the trees over the first n of them, that the
 # Certificate Transparency project tests its own implementations with.
@@ -67,7 +76,7 @@ def test_each_leaf_is_proved_and_no_other_in_its_place(size, data):
     leaves = hashes(size)
     index = data.draw(st.integers(0, size - 1))
     other = data.draw(st.integers(0, size - 1))
-    proof = inclusion_proof(leaves, index)
+    proof = inclusion_proof(Leaves(leaves), index, size)
     root = plain_root(leaves)
     assert root_of_proof(leaves[index], index, size, proof) == root
     if other != index:
@@ -79,9 +88,42 @@ def test_each_leaf_is_proved_and_no_other_in_its_place(size, data):
 def test_a_proof_of_the_wrong_length_proves_nothing(size, data):
     leaves = hashes(size)
     index = data.draw(st.integers(0, size - 1))
-    proof = inclusion_proof(leaves, index)
+    proof = inclusion_proof(Leaves(leaves), index, size)
     assert root_of_proof(leaves[index], index, size, [*proof, b"x" * 32]) is None
     if proof:
         assert root_of_proof(leaves[index], index, size, proof[:-1]) != plain_root(leaves)
     assert root_of_proof(leaves[index], size, size, proof) is None
     assert root_of_proof(leaves[index], -1, size, proof) is None
+
+
+@given(st.integers(1, 120), st.data())
+def test_growth_is_proved_and_nothing_else(size, data):
+    leaves = hashes(size)
+    old = data.draw(st.integers(1, size))
+    proof = consistency_proof(Leaves(leaves), old, size)
+    first, root = plain_root(leaves[:old]), plain_root(leaves)
+    assert roots_of_growth(old, size, first, proof) == (first, root)
+    other = [leaf_hash(b"another"), *leaves[1:]]
+    assert roots_of_growth(old, size, plain_root(other[:old]), proof) != (
+        plain_root(other[:old]), root,
+    )  # fmt: skip
+    assert roots_of_growth(old, size, first, [*proof, first]) is None
+    if proof:
+        assert roots_of_growth(old, size, first, proof[:-1]) != (first, root)
+
+
+@given(st.integers(0, 90), st.integers(1, 40), st.data())
+def test_what_a_log_has_let_go_is_not_needed_to_prove_the_rest(gone, kept, data):
+    leaves = hashes(gone + kept)
+    before = Tree()
+    for leaf in leaves[:gone]:
+        before.append(leaf)
+    rest = Leaves(leaves[gone:], before)
+    index = data.draw(st.integers(gone, gone + kept - 1))
+    assert inclusion_proof(rest, index, rest.size) == inclusion_proof(
+        Leaves(leaves), index, rest.size
+    )
+    old = data.draw(st.integers(gone or 1, rest.size))
+    assert consistency_proof(rest, old, rest.size) == consistency_proof(
+        Leaves(leaves), old, rest.size
+    )

@@ -107,3 +107,59 @@ def test_rejoin_lets_the_log_go_on_after_an_older_ledger_was_restored(nodectl, l
     assert ended.status == 0
     proved = nodectl("--config", logged, "audit", "verify")
     assert proved.stdout.startswith("whole: 7 events")  # five, the one that waited, the rejoining
+
+
+def test_a_proof_of_one_event_is_checked_without_the_log(nodectl, logged, tmp_path):
+    proof, key = tmp_path / "proof.json", logged / "keys" / "audit.pub"
+    proof.write_text(nodectl("--config", logged, "audit", "prove", "3").stdout)
+
+    ended = nodectl("audit", "check-proof", proof, "--key", key)
+    proof.write_text(proof.read_text().replace("DEMO", "DEMI"))
+    forged = nodectl("audit", "check-proof", proof, "--key", key)
+
+    assert ended.stdout.startswith("proved: event 3 (instance_accepted, 2027-01-15T08:00:03")
+    assert forged.status == 20
+    proof.write_text("{")
+    assert nodectl("audit", "check-proof", proof, "--key", key).status == 4
+    assert nodectl("--config", logged, "audit", "prove", "6").status == 2
+
+
+def test_growth_since_a_kept_checkpoint_is_proved(nodectl, logged, tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_bytes(next((logged / "state" / "audit").glob("*.notes")).read_bytes())
+    sink = wiring.audit_log(load(logged))
+    sink.append(6, 1.8e9 + 6, Event("instance_accepted"))
+    sink.close()
+    proof, key = tmp_path / "proof.json", logged / "keys" / "audit.pub"
+    proof.write_text(nodectl("--config", logged, "audit", "consistency", kept).stdout)
+
+    ended = nodectl("audit", "check-proof", proof, "--key", key, "--checkpoint", kept)
+
+    assert "the log of 6 events" in ended.stdout
+    assert "holds the 5 of" in ended.stdout
+
+
+def test_a_cut_is_found_by_the_witness(nodectl, logged, tmp_path):
+    witness = tmp_path / "witness"
+    shutil.copytree(logged / "state" / "audit", witness)
+    for path in (logged / "state" / "audit").iterdir():
+        path.unlink()
+
+    assert nodectl("--config", logged, "audit", "verify").status == 0
+    ended = nodectl("--config", logged, "audit", "verify", "--witness", witness)
+
+    assert ended.status == 20
+    assert "5 were signed" in ended.stderr
+
+
+def test_what_never_arrived_is_shown_as_a_gap(nodectl, site):
+    assert nodectl("--config", site, "audit", "gaps").stdout.startswith("none:")
+    sink = wiring.audit_log(load(site))
+    facts = {"entry": 4, "to": "pacs", "route": "ct", "kind": "new"}
+    sink.append(1, 1.8e9, Event("instance_accepted", "pseudonym", "DEMO", facts=facts))
+    sink.close()
+
+    [row] = nodectl("--config", site, "audit", "gaps", "--json").stdout.splitlines()
+
+    assert json.loads(row)["missing"] == ["pacs"]
+    assert json.loads(row)["state"] == "waiting"
