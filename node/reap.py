@@ -112,8 +112,17 @@ class Reaper:
         before = self._clock() - self._retention
         count = 0
         for entry in self._ledger.finished(before=before, limit=FORGOTTEN):
-            facts: dict[str, str | int | float] = {"entry": entry.id, "state": entry.state.value}
             with suppress(KeyError, UsageError):  # it is gone, or goes on, meanwhile
+                committed = [
+                    delivery.destination
+                    for delivery in self._ledger.get(entry.id)[1]
+                    if delivery.committed_at is not None
+                ]
+                facts: dict[str, str | int | float] = {
+                    "entry": entry.id,
+                    "state": entry.state.value,
+                    "committed": ",".join(committed),
+                }
                 self._ledger.forget(entry.id, Event("entry_forgotten", actor="reap", facts=facts))
                 count += 1
         return count

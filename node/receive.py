@@ -204,6 +204,7 @@ class Receipt:
             "action": decision.action.value,
             "source": instance.peer.source,
             "size": instance.size,
+            "to": ",".join(decision.route.to) if decision.route else "",
         }
         if decision.route and decision.route.to:
             facts["to"] = ",".join(decision.route.to)

@@ -23,6 +23,7 @@ STEPS = {
     "relayed_unsealed": "let pass unsealed",
     "passed_unsealed": "let pass unsealed",
     "delivery_sent": "delivered",
+    "instance_committed": "committed",
     "readback_verified": "read back",
     "readback_coerced": "read back",
     "readback_tampered": "read back",

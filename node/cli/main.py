@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 VERBS = (
     "serve", "init", "check", "explain", "status", "echo",
     "seal", "inspect", "verify", "extract", "restore",
-    "queue", "trace", "keys", "shares", "audit",
+    "queue", "trace", "reconcile", "keys", "shares", "audit",
 )  # fmt: skip
 """In the order of the help; each is a module ``node.cli.<verb>``, imported when used."""
 
@@ -48,6 +48,7 @@ EXIT STATUS
   13  does not fit
   14  cannot be sealed without loss, or refused by a route
   20  the audit log is broken
+  21  something that was acknowledged is not accounted for
   75  try later
   130 interrupted
 

@@ -23,8 +23,8 @@ left the spool long ago. The UID is the one that the object was received
 under, or the one that it was sent under. Times are in UTC.
 
 EXAMPLES
-  nodectl --config /etc/sealnode trace 1.2.840.113619.2.55.3.604688119.971
-  nodectl --config /etc/sealnode trace 1.2.840.113619.2.55.3.604688119.971 --json
+  nodectl --config /etc/sealnode trace 1.2.840.10008.5.99.17
+  nodectl --config /etc/sealnode trace 1.2.840.10008.5.99.17 --json
 
 EXIT STATUS
   0   here it is
