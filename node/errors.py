@@ -17,6 +17,7 @@ help (``transient``).
     |  +- DamagedError           10   a seal that opens with no key it names
     +- DoesNotFitError           13   the pixels cannot carry the payload
     +- UnsealableError           14   cannot be sealed without loss; a rule decides
+    |  +- QualityError                marking it would cost more quality than is allowed
     +- RefusedError              14   a route refuses it
     +- ProofError                 1   what was sealed does not restore: a bug; never sent
     +- AuditError                20   the audit log is broken
@@ -131,6 +132,12 @@ class UnsealableError(SealnodeError):
 
     exit_code = 14
     code = "unsealable"
+
+
+class QualityError(UnsealableError):
+    """Marking the object would cost more quality than its modality is allowed to lose."""
+
+    code = "quality"
 
 
 class RefusedError(SealnodeError):

@@ -156,8 +156,9 @@ class Processor:
             if made.quality:
                 facts |= {
                     "max_change": made.quality.max_change,
-                    "psnr": round(made.quality.psnr_stored, 2),
-                    "psnr_data": round(made.quality.psnr_data, 2),
+                    "psnr": made.quality.psnr_stored,
+                    "psnr_data": made.quality.psnr_data,
+                    "ssim": made.quality.ssim,
                 }
             event = self._event(claim, "entry_sealed", reason=reason, more=facts)
             self._ledger.ready(

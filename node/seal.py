@@ -18,12 +18,17 @@ from node.copies import window_of
 from node.crypto import record as records
 from node.dicom import headers, identity, marked, reader
 from node.dicom import pixels as pixel_data
-from node.errors import DoesNotFitError, ProofError, UnsealableError
-from node.mark import robust
-from node.types import Record, VerdictKind
-from node.verify import HEADER, RECORD, frame, header_binding
+from node.errors import DoesNotFitError, ProofError, QualityError, UnsealableError
+from node.mark import quality, robust
+from node.types import Limits, Record, VerdictKind
+from node.verify import HEADER, RECORD, frame, header_binding, measured
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from node.crypto.base import Sealer
     from node.dicom.pixels import Codec, Pixels, Stored
     from node.dicom.reader import DicomObject
@@ -79,11 +84,20 @@ class Marked:
 
 
 class Marker:
-    """Turns an object as received into the object to send, and proves it."""
+    """Turns an object as received into the object to send, and proves it.
+
+    :param limits_of: what the mark may cost an image, by its Modality.
+    """
 
     def __init__(
-        self, sealer: Sealer, embedder: Embedder, codec: Codec | None, examiner: Examiner
+        self,
+        sealer: Sealer,
+        embedder: Embedder,
+        codec: Codec | None,
+        examiner: Examiner,
+        limits_of: Callable[[str], Limits] = lambda _modality: Limits(),
     ) -> None:
+        self._limits_of = limits_of
         self._sealer = sealer
         self._embedder = embedder
         self._codec = codec
@@ -94,6 +108,7 @@ class Marker:
 
         :raises UnreadableError: the bytes are no object that can be parsed.
         :raises UnsealableError: it cannot be marked without loss.
+        :raises QualityError: marked, it would be changed more than is allowed.
         :raises DoesNotFitError: the pixels cannot carry the payload.
         :raises ProofError: the marked object did not give the original back.
         """
@@ -110,9 +125,9 @@ class Marker:
         return self._prove(pixels.obj, made, order, pixels)
 
     def _in_pixels_twice(self, pixels: Pixels, order: Order) -> Marked:
-        """Add the robust mark, then the reversible one; that one alone if both do not fit."""
+        """Add the robust mark, then the reversible one; that one alone if both are too much."""
         if order.robust:
-            with suppress(DoesNotFitError):
+            with suppress(DoesNotFitError, QualityError):
                 added = robust.add(pixels.carrier, order.robust, window_of(pixels))
                 return replace(self._in_pixels(pixels, order, added), robust=True)
         return self._in_pixels(pixels, order)
@@ -129,11 +144,28 @@ class Marker:
         )
         carrier = replace(pixels.carrier, samples=added.samples) if added else pixels.carrier
         samples = self._embedder.embed(carrier, payload, self._sealer.tag_key(binding))
+        found = self._permitted(pixels, samples, robust=added is not None)
         extremes = int(samples.min()), int(samples.max())
-        private = self._private(copy, binding)
+        private = self._private(copy, binding) | {marked.QUALITY: quality.state(found)}
         stored = pixels.store(samples)
         dataset = marked.dress(obj, changes, stored, private=private, extremes=extremes)
-        return self._made(obj, dataset, stored, "pixels", payload)
+        return replace(self._made(obj, dataset, stored, "pixels", payload), quality=found)
+
+    def _permitted(self, pixels: Pixels, samples: NDArray[np.int32], *, robust: bool) -> Quality:
+        """Return what marking costs an image.
+
+        :raises QualityError: more than is allowed for its modality.
+        """
+        found = measured(pixels, pixels.carrier.samples, samples)
+        limits = self._limits_of(pixels.obj.text("Modality"))
+        limit, why = quality.fault(found, limits, robust=robust)
+        if limit:
+            raise QualityError(
+                f"the mark would cost {why}",
+                code=f"quality_{limit}",
+                hint="the route's unsealable rule decides; [quality.*] holds the limits",
+            )
+        return found
 
     def _in_header(self, obj: DicomObject, order: Order) -> Marked:
         binding = header_binding(obj)
@@ -211,7 +243,7 @@ class Marker:
         if obj.transfer_syntax_uid in reader.PLAIN_SYNTAXES:
             if found.restored[len(file) :] != obj.dataset:
                 raise ProofError("the data set did not come back")
-            return replace(made, quality=found.quality)
+            return made
         restored = reader.read(found.restored)
         if headers.header_bytes(restored) != headers.header_bytes(obj):
             raise ProofError("the header did not come back")
@@ -222,4 +254,4 @@ class Marker:
             same = again.sha256 == pixels.sha256
         if not same:
             raise ProofError("the pixels did not come back")
-        return replace(made, quality=found.quality)
+        return made

@@ -29,6 +29,9 @@ from node.mark.picture import Scene, draw
 from node.types import Binding, Region, Verdict, VerdictKind
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from node.copies import Copies
     from node.crypto.base import Opener
     from node.dicom.pixels import Codec, Pixels
@@ -48,7 +51,6 @@ class Examination:
         had of it, or None.
     :param exact: ``restored`` is the original, proved by its digests.
     :param samples: the carrier's samples without the mark, where it was found.
-    :param quality: how far the marked pixels are from the original's.
     """
 
     verdict: Verdict
@@ -57,7 +59,6 @@ class Examination:
     exact: bool = False
     pixels: Pixels | None = None
     extraction: Extraction | None = None
-    quality: Quality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +181,12 @@ class Examiner:
         else:
             verdict = _header_verdict(verdict, header)
         file = marked.rebuild(header.original, restored, record.file) if header.original else None
-        measured = None
-        if pixels_exact:
-            measured = quality.measure(
-                extraction.samples, pixels.carrier.samples, binding.bits_stored
-            )
         return replace(
             evidence,
             verdict=verdict,
             record=record,
             restored=file,
             exact=file is not None and header.exact and pixels_exact,
-            quality=measured,
         )
 
     def _examine_header_carrier(self, obj: DicomObject) -> Examination:
@@ -308,6 +303,19 @@ def _without_robust(pixels: Pixels, extraction: Extraction, record: Record) -> E
         return replace(extraction, samples=robust.remove(carrier, record.robust))
     except UnreadableError:
         return extraction
+
+
+def measured(pixels: Pixels, original: NDArray[np.int32], marked: NDArray[np.int32]) -> Quality:
+    """Return how far marked samples are from the original ones, at the window of the image."""
+    return quality.measure(original, marked, pixels.facts.bits_stored, pixels.window)
+
+
+def cost(found: Examination) -> Quality | None:
+    """Return what the mark that was taken out had cost; None if not all of it came out."""
+    whole = found.verdict.kind in {VerdictKind.INTACT, VerdictKind.HEADER_COERCED}
+    if not whole or found.pixels is None or found.extraction is None:
+        return None
+    return measured(found.pixels, found.extraction.samples, found.pixels.carrier.samples)
 
 
 def picture(found: Examination) -> bytes:

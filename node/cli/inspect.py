@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from node.cli.arguments import configured
 from node.cli.objects import Score, named
+from node.cli.verify import numbers
 from node.errors import UnreadableError, UnsealableError
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ NAME = "inspect"
 HELP = "show what an object is, whether it is sealed, and how much it could carry"
 EPILOG = """
 Needs neither a key nor a configuration, and prints nothing about the patient.
-Whether a seal is genuine is for nodectl verify to say.
+Whether a seal is genuine is for nodectl verify to say; what sealing cost the
+picture (stated_psnr, stated_ssim ...) is what the object says of itself.
 
 With a configuration, robust marks are looked for as well: in sealed objects
 as they are; in all others and in pictures (PNG, JPEG, TIFF ...), such as
@@ -105,6 +107,7 @@ def _object(
     obj: DicomObject, codec: Codec, copies: Copies | None, *, search: bool
 ) -> tuple[dict[str, Any], Copy | None]:
     from node.dicom import marked, pixels
+    from node.mark import quality
     from node.wiring import embedder
 
     hint = (marked.private_value(obj, marked.KEY_HINT) or b"").strip(b" \0")
@@ -131,6 +134,9 @@ def _object(
         "capacity": embedder().capacity(loaded.carrier),
     }
     copy = copies.of_pixels(loaded, search=search or not sealed) if copies else None
+    stated = quality.read(marked.private_value(obj, marked.QUALITY) or b"")
+    if stated:
+        facts |= {f"stated_{name}": value for name, value in numbers(stated).items()}
     return facts | _told(copy), copy
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from node.cli.arguments import configured
 from node.cli.objects import Score, Target, named
+from node.cli.verify import numbers
 from node.errors import SealnodeError, UsageError
 
 if TYPE_CHECKING:
@@ -109,11 +110,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 if robust:
                     text += ", with the robust mark" if made.robust else ", no robust mark fits"
                 if made.quality:
-                    facts |= {
-                        "psnr": made.quality.psnr_stored,
-                        "psnr_data": made.quality.psnr_data,
-                        "max_change": made.quality.max_change,
-                    }
+                    facts |= numbers(made.quality)
                     text += f", {made.quality.psnr_stored:.1f} dB, ±{made.quality.max_change}"
                 out.answer(facts, text)
             step()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.types import Region
+    from node.types import Quality, Region
     from node.verify import Examination
 
 NAME = "verify"
@@ -87,6 +87,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
 def findings(path: Path, found: Examination) -> dict[str, Any]:
     """Return a verdict and its evidence as facts."""
+    from node.verify import cost
+
     verdict = found.verdict
     facts: dict[str, Any] = {
         "file": path,
@@ -102,13 +104,19 @@ def findings(path: Path, found: Examination) -> dict[str, Any]:
         "hospital": verdict.hospital,
         "recipient": verdict.recipient,
     }
-    if found.quality:
-        facts |= {
-            "psnr": found.quality.psnr_stored,
-            "psnr_data": found.quality.psnr_data,
-            "max_change": found.quality.max_change,
-        }
+    if paid := cost(found):
+        facts |= numbers(paid)
     return facts
+
+
+def numbers(quality: Quality) -> dict[str, Any]:
+    """Return what a mark cost as facts; PSNR in dB."""
+    return {
+        "psnr": quality.psnr_stored,
+        "psnr_data": quality.psnr_data,
+        "ssim": quality.ssim,
+        "max_change": quality.max_change,
+    }
 
 
 def told(facts: dict[str, Any]) -> str:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from node.config.audit import AuditSettings, SyslogSettings
 from node.config.config import Config, Hospital, RouteTest, TlsFiles, Workstation
+from node.config.quality import merged
 from node.config.references import Found, mistakes_between, mistakes_of_shares
 from node.config.schema import (
     PRIORITIES,
     DestinationTable,
     ExpectTable,
     HospitalTable,
+    QualityTable,
     RouteTable,
     SharesTable,
     SourceTable,
@@ -27,7 +29,7 @@ from node.config.schema import (
 )
 from node.config.settings import NodeSettings
 from node.config.tables import table
-from node.config.values import MistakeError, name, nearest, shown
+from node.config.values import MistakeError, modality, name, nearest, shown
 from node.errors import ConfigError
 from node.types import Action, Destination, Route, Source, Unsealable
 
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NAMED = ("source", "workstation", "destination", "hospital", "tls")  # tables such as [source.NAME]
+# tables such as [source.NAME]
+NAMED = ("source", "workstation", "destination", "hospital", "quality", "tls")
 SINGLE = ("node", "audit", "syslog")  # stand in node.toml alone
 MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
 WRITABLE_BY_ALL = 0o002
@@ -78,6 +81,7 @@ def load(directory: Path) -> Config:
         tls=found.tls,
         workstations=found.workstations,
         hospitals=found.hospitals,
+        quality=found.quality,
         directory=directory,
         audit=found.audit,
         syslog=found.syslog,
@@ -140,7 +144,7 @@ def _read_named(kind: str, value: object, file: str, found: Found) -> None:
     for own, raw in value.items():
         place = f"{file}: {kind}.{own}"
         try:
-            name(own)
+            (modality if kind == "quality" else name)(own)
         except MistakeError as error:
             found.mistakes.append(f"{file}: {kind}.{shown(own)}: the name {error}")
             continue
@@ -148,21 +152,28 @@ def _read_named(kind: str, value: object, file: str, found: Found) -> None:
         if earlier != place:
             found.mistakes.append(f"{place}: stands in {earlier.split(':')[0]}, too")
             continue
-        if kind == "source" and (source := _table(SourceTable, raw, place, found)):
-            found.sources[own] = Source(own, source.aet, source.addresses, source.tls_name)
-        elif kind == "workstation" and (asking := _table(WorkstationTable, raw, place, found)):
-            found.workstations[own] = Workstation(name=own, **_values(asking))
-        elif kind == "destination" and (peer := _table(DestinationTable, raw, place, found)):
-            found.destinations[own] = Destination(name=own, **_values(peer))
-        elif kind == "hospital" and (hospital := _table(HospitalTable, raw, place, found)):
-            logo = "" if hospital.logo is None else str(found.directory / hospital.logo)
-            mark = bytes.fromhex(hospital.mark)
-            found.hospitals[own] = Hospital(own, hospital.title, mark, logo)
-        elif kind == "tls" and (tls := _table(TlsTable, raw, place, found)):
-            base = found.directory
-            found.tls[own] = TlsFiles(
-                own, base / tls.ca, base / tls.certificate, base / tls.key, tls.mutual
-            )
+        _read_one(kind, own, raw, found)
+
+
+def _read_one(kind: str, own: str, raw: object, found: Found) -> None:
+    place = found.places[kind, own]
+    if kind == "source" and (source := _table(SourceTable, raw, place, found)):
+        found.sources[own] = Source(own, source.aet, source.addresses, source.tls_name)
+    elif kind == "workstation" and (asking := _table(WorkstationTable, raw, place, found)):
+        found.workstations[own] = Workstation(name=own, **_values(asking))
+    elif kind == "destination" and (peer := _table(DestinationTable, raw, place, found)):
+        found.destinations[own] = Destination(name=own, **_values(peer))
+    elif kind == "hospital" and (hospital := _table(HospitalTable, raw, place, found)):
+        logo = "" if hospital.logo is None else str(found.directory / hospital.logo)
+        mark = bytes.fromhex(hospital.mark)
+        found.hospitals[own] = Hospital(own, hospital.title, mark, logo)
+    elif kind == "quality" and (allowed := _table(QualityTable, raw, place, found)):
+        found.quality[own] = merged(own, allowed)
+    elif kind == "tls" and (tls := _table(TlsTable, raw, place, found)):
+        base = found.directory
+        found.tls[own] = TlsFiles(
+            own, base / tls.ca, base / tls.certificate, base / tls.key, tls.mutual
+        )
 
 
 def _read_list(kind: str, value: object, file: str, found: Found) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from node.config.config import Hospital, RouteTest, TlsFiles, Workstation
     from node.config.schema import RouteTable
     from node.config.settings import NodeSettings
-    from node.types import Destination, Route, Source
+    from node.types import Destination, Limits, Route, Source
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_LOGO = 1 << 20  # bytes
@@ -49,6 +49,7 @@ class Found:
     destinations: dict[str, Destination] = field(default_factory=dict)
     tls: dict[str, TlsFiles] = field(default_factory=dict)
     hospitals: dict[str, Hospital] = field(default_factory=dict)
+    quality: dict[str, Limits] = field(default_factory=dict)
     routes: list[tuple[str, Route]] = field(default_factory=list)
     tests: list[RouteTest] = field(default_factory=list)
 

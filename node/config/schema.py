@@ -110,6 +110,24 @@ class HospitalTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QualityTable:
+    """``[quality.MODALITY]``: what a mark may cost an image; [quality.default] is for the rest."""
+
+    max_change: int | None = option(
+        read.integer(1, 8), None, "most that the seal may change a stored value by", example=4
+    )
+    min_psnr: float | None = option(
+        read.number(0, 200),
+        None,
+        "least PSNR in dB, against the range of values in the image, all marks together",
+        example=50,
+    )
+    min_ssim: float | None = option(
+        read.number(0, 1), None, "least SSIM of what the VOI window shows", example=0.98
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsTable:
     """``[tls.NAME]``: certificates, as PEM files. Keys are files, never values."""
 

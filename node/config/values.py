@@ -30,6 +30,7 @@ _AMOUNT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252}[A-Za-z0-9])?|::1?")
 _AET = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 6.2, AE: no backslash, no control
+_MODALITY = re.compile(r"[A-Z][A-Z0-9_]{0,15}")  # PS3.5 6.2, CS
 _PATIENT = re.compile(r"Patient|OtherPatient|Accession|Physician|Birth|StudyInstanceUID|Issuer")
 
 
@@ -156,6 +157,30 @@ def integer(low: int, high: int) -> Reader:
         return value
 
     return read
+
+
+def number(low: float, high: float) -> Reader:
+    """Return a reader of numbers from ``low`` to ``high``."""
+
+    def read(value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise MistakeError(f"must be a number, not {_kind(value)}")
+        if not low <= value <= high:
+            raise MistakeError(f"must be from {low:g} to {high:g}, not {value}")
+        return float(value)
+
+    return read
+
+
+def modality(value: object) -> str:
+    """Read a Modality (0008,0060), or the word for all others."""
+    word = text(value)
+    if word != "default" and not _MODALITY.fullmatch(word):
+        close = nearest(word, ("default",)) or (
+            f' (did you mean "{word.upper()}"?)' if _MODALITY.fullmatch(word.upper()) else ""
+        )
+        raise MistakeError(f'must be a modality such as "CT", or "default"{close}')
+    return word
 
 
 def duration(low: str, high: str) -> Reader:

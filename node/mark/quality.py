@@ -1,9 +1,10 @@
-"""How far a marked image is from its original, in numbers that can be compared."""
+"""How far a marked image is from its original, in numbers that can be compared and limited."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -12,27 +13,146 @@ from node.types import Quality
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from node.types import Limits
 
-def measure(original: NDArray[np.int32], marked: NDArray[np.int32], bits_stored: int) -> Quality:
+EDGE = 8
+"""Edge of an SSIM window, in samples; the windows lie side by side."""
+
+GREYS = 255
+BAND = 1 << 18
+"""Samples that are looked at in one go, so that they stay in the processor's cache."""
+
+NARROW = 8
+"""Fewer stored values than so many are no window that a picture was ever looked at through."""
+
+C1, C2 = (0.01 * GREYS) ** 2, (0.03 * GREYS) ** 2
+
+_STATED = re.compile(rb"max_change=(\d+) changed=(\d+) psnr=(\S+) psnr_data=(\S+) ssim=(\S+)")
+
+
+def measure(
+    original: NDArray[np.int32],
+    marked: NDArray[np.int32],
+    bits_stored: int,
+    window: tuple[float, float] | None = None,
+) -> Quality:
     """Return the distance between two images of the same shape.
 
     PSNR is 20 log10(peak) - 10 log10(MSE) in dB, once with the range of
     ``bits_stored`` as its peak and once with the original's own range: the
-    first flatters deep images.
+    first flatters deep images. SSIM is that of the 8-bit picture which the
+    window shows. All are rounded, and the same on every machine.
+
+    :param window: the lowest and highest sample that is displayed as such;
+        without one, or if it is too narrow to be meant, the original's own range.
     """
     change = marked - original
     changed = int(np.count_nonzero(change))
     if not changed:
-        return Quality(0, 0, math.inf, math.inf)
-    error = float(np.einsum("ij,ij->", change, change, dtype=np.float64)) / change.size
-    own = int(original.max()) - int(original.min())
+        return Quality(0, 0, math.inf, math.inf, 1.0)
+    error = float(np.einsum("ij,ij->", change, change, dtype=np.int64)) / change.size
+    least, most = int(original.min()), int(original.max())
     return Quality(
-        max_change=int(np.abs(change).max()),
+        max_change=max(int(change.max()), -int(change.min())),
         changed=changed,
         psnr_stored=_psnr((1 << bits_stored) - 1, error),
-        psnr_data=_psnr(own, error),
+        psnr_data=_psnr(most - least, error),
+        ssim=_ssim(original, change, window if _shows(window) else (least, most)),
     )
 
 
+def _shows(window: tuple[float, float] | None) -> TypeGuard[tuple[float, float]]:
+    return window is not None and window[1] - window[0] >= NARROW
+
+
+def fault(found: Quality, limits: Limits, *, robust: bool) -> tuple[str, str]:
+    """Return the first limit that is not kept and why, in words; empty if all are.
+
+    :param robust: the image carries the robust mark, too, whose changes are
+        measured in what is displayed: ``max_change`` says nothing of them.
+    """
+    if found.max_change > limits.max_change and not robust:
+        return "max_change", f"a change of {found.max_change}, {limits.max_change} is allowed"
+    if found.psnr_data < limits.min_psnr:
+        return "min_psnr", f"a PSNR of {found.psnr_data} dB, {limits.min_psnr} dB is needed"
+    if found.ssim < limits.min_ssim:
+        return "min_ssim", f"an SSIM of {found.ssim}, {limits.min_ssim} is needed"
+    return "", ""
+
+
+def state(found: Quality) -> bytes:
+    """Return the numbers as the header of a marked object states them."""
+    return (
+        f"max_change={found.max_change} changed={found.changed} psnr={found.psnr_stored} "
+        f"psnr_data={found.psnr_data} ssim={found.ssim}"
+    ).encode("ascii")
+
+
+def read(stated: bytes) -> Quality | None:
+    """Undo :func:`state`; None if the bytes are nothing of the kind."""
+    matched = _STATED.fullmatch(stated.strip(b" \0"))
+    if not matched:
+        return None
+    try:
+        return Quality(int(matched[1]), int(matched[2]), *map(float, matched.groups()[2:]))
+    except ValueError:
+        return None
+
+
 def _psnr(peak: int, error: float) -> float:
-    return 20.0 * math.log10(max(peak, 1)) - 10.0 * math.log10(error)
+    return round(20.0 * math.log10(max(peak, 1)) - 10.0 * math.log10(error), 2)
+
+
+def _ssim(
+    original: NDArray[np.int32], change: NDArray[np.int32], window: tuple[float, float]
+) -> float:
+    """Return the mean structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004, eq. 13).
+
+    Uniform windows side by side instead of a Gaussian one at every sample; up
+    to seven rows and columns at the far edges are in none. Where nothing
+    changed it is 1. Grey levels are whole, so that sums of single precision
+    are exact: 64 * 255 * 255 < 2^24.
+    """
+    height, width = (min(EDGE, size) for size in original.shape)
+    down, right = original.shape[0] // height, original.shape[1] // width
+    band = max(1, BAND // (height * width * right))
+    windows: int = down * right
+    missing = 0.0
+    for first in range(0, down, band):
+        rows = slice(first * height, min(first + band, down) * height)
+        parts = (
+            image[rows, : right * width].reshape(-1, height, right, width).swapaxes(1, 2)
+            for image in (original, change)
+        )
+        before, moved = (part.reshape(-1, height * width) for part in parts)
+        touched = moved.any(axis=1)
+        if touched.any():
+            before, moved = before[touched], moved[touched]
+            missing += _unlike(_shown(before, window), _shown(before + moved, window))
+    return math.floor((1.0 - missing / windows) * 1e5) / 1e5
+
+
+def _unlike(x: NDArray[np.float32], y: NDArray[np.float32]) -> float:
+    """Return the sum of 1 - SSIM over pairs of windows, one in each row."""
+    size = x.shape[1]
+    mean_x, mean_y = (np.einsum("wi->w", each).astype(np.float64) / size for each in (x, y))
+    square_x, square_y, product = (
+        np.einsum("wi,wi->w", one, other).astype(np.float64) / size
+        for one, other in ((x, x), (y, y), (x, y))
+    )
+    means = mean_x * mean_y
+    powers = mean_x * mean_x + mean_y * mean_y
+    alike: NDArray[np.float64] = (2 * means + C1) * (2 * (product - means) + C2)
+    alike /= (powers + C1) * (square_x + square_y - powers + C2)
+    return math.fsum((1.0 - alike).tolist())
+
+
+def _shown(samples: NDArray[np.int32], window: tuple[float, float]) -> NDArray[np.float32]:
+    """Return the grey levels that a window shows."""
+    low, high = window
+    levels = samples.astype(np.float32)
+    levels -= np.float32(low)
+    levels *= np.float32(GREYS / max(high - low, 1.0))
+    np.rint(levels, out=levels)
+    np.maximum(levels, 0, out=levels)
+    return np.minimum(levels, GREYS, out=levels)

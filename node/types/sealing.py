@@ -111,6 +111,21 @@ class Quality:
     changed: int
     psnr_stored: float  #: against the range that BitsStored allows
     psnr_data: float  #: against the image's own range
+    ssim: float  #: as displayed at the VOI window; 1 is the same
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a mark may cost an image of one modality.
+
+    :param max_change: of any sample by the reversible mark, in stored values.
+    :param min_psnr: in dB, against the image's own range; of all marks together.
+    :param min_ssim: as displayed at the VOI window; of all marks together.
+    """
+
+    max_change: int = 8
+    min_psnr: float = 0.0
+    min_ssim: float = 0.0
 
 
 class VerdictKind(Enum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,11 +61,13 @@ def copies(config: Config) -> Copies:
 
 def marker(config: Config, codec: Codec) -> Marker:
     """Return what seals and proves; it needs no opening key."""
+    from node.config.quality import limits_of
     from node.seal import Marker
     from node.verify import Examiner
 
     ring, mark = keys(config), embedder()
-    return Marker(ring.sealer(), mark, codec, Examiner(ring.prover(), mark, codec))
+    prover = Examiner(ring.prover(), mark, codec)
+    return Marker(ring.sealer(), mark, codec, prover, partial(limits_of, config.quality))
 
 
 def namer(config: Config) -> Namer:

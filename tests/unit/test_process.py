@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from io import BytesIO
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from sealing import ORDER, RECEIVED_AT, examiner, marker, sample
 
 from node.crypto.keyring import MemoryKeys
 from node.dicom.codecs import Decoder
-from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
+from node.errors import (
+    DoesNotFitError,
+    ProofError,
+    QualityError,
+    UnreadableError,
+    UnsealableError,
+)
 from node.mark.embedder import TiledEmbedder
+from node.mark.quality import read
 from node.process import Processor
 from node.seal import Marker
 from node.spool.memory import MemoryBlobs, MemoryLedger
@@ -22,12 +30,13 @@ from node.types import (
     EntryState,
     Event,
     Instance,
+    Limits,
     Route,
     Unsealable,
     Verdict,
     VerdictKind,
 )
-from node.verify import Examination
+from node.verify import Examination, cost
 
 KEYS = MemoryKeys([b"k" * 32])
 CT = "CT_small.dcm"
@@ -103,6 +112,39 @@ def test_without_proof_nothing_comes_out():
         doubter.mark(sample(CT), ORDER)
 
 
+def strict(*limits: float) -> Marker:
+    """A marker that allows a CT so much, and anything else all."""
+    mark, prover = TiledEmbedder(), examiner(KEYS)
+    allowed = {"CT": Limits(*limits)}
+    return Marker(
+        KEYS.sealer(), mark, None, prover, lambda modality: allowed.get(modality, Limits())
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"), [((8, 150.0), "quality_min_psnr"), ((8, 0.0, 1.0), "quality_min_ssim")]
+)
+def test_what_the_mark_would_harm_too_much_is_not_marked(limits, code):
+    with pytest.raises(QualityError) as caught:
+        strict(*limits).mark(sample(CT), ORDER)
+    assert caught.value.code == code
+
+    assert strict(*limits).mark(sample(CT), replace(ORDER, carrier="auto")).carrier == "header"
+
+
+def test_the_marked_object_states_what_marking_cost():
+    made = marker(KEYS).mark(sample(CT), ORDER)
+
+    stated = read(dcmread(BytesIO(made.data))[0x5EA11004].value.encode())
+    before = dcmread(BytesIO(sample(CT))).pixel_array.astype(int)
+    after = dcmread(BytesIO(made.data)).pixel_array.astype(int)
+    assert stated == made.quality == cost(examiner(KEYS).examine(made.data))
+    assert stated.max_change == np.abs(after - before).max()
+    assert stated.changed == np.count_nonzero(after - before)
+    error = np.mean((after - before) ** 2.0)
+    assert stated.psnr_data == round(20 * np.log10(np.ptp(before)) - 10 * np.log10(error), 2)
+
+
 class Stage:
     """A processor over a spool in memory, with one route."""
 
@@ -165,6 +207,27 @@ def test_what_cannot_be_sealed_is_held_with_its_reason_and_not_sent():
     held = stage.ledger.get(entry)[0]
     assert (held.state, held.reason) == (EntryState.HELD, "no_pixels")
     assert stage.sent() == []
+
+
+def test_what_would_be_harmed_too_much_follows_the_rule_of_the_route():
+    stage = Stage(made=strict(8, 150.0))
+    entry = stage.receive(sample(CT))
+
+    stage.processor.step()
+
+    held = stage.ledger.get(entry)[0]
+    assert (held.state, held.reason) == (EntryState.HELD, "quality_min_psnr")
+    assert stage.sent() == []
+
+
+def test_the_audit_event_tells_what_marking_cost():
+    stage = Stage()
+    stage.receive(sample(CT))
+
+    stage.processor.step()
+
+    (event,) = [e for _, _, e in stage.ledger.outbox(limit=9) if e.event == "entry_sealed"]
+    assert {"max_change", "psnr", "psnr_data", "ssim"} <= event.facts.keys()
 
 
 def test_what_cannot_be_sealed_goes_in_the_header_where_the_route_says_so():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from configuration import NODE, ROUTES
 
 from node.config.load import MAX_FILE, load
+from node.config.quality import BUILT_IN, limits_of
 from node.errors import ConfigError
 from node.types import Action, Destination, Route, Source, Unsealable
 
@@ -209,3 +212,21 @@ def test_a_folder_in_the_place_of_a_file_is_a_mistake(write):
     (directory / "routes.d" / "20.toml").mkdir()
 
     assert mistakes(directory) == ["routes.d/20.toml: cannot be read: Is a directory"]
+
+
+def test_limits_of_quality_are_those_of_the_modality_where_they_are_not_configured(write):
+    extra = "\n[quality.CT]\nmin_ssim = 1\n[quality.default]\nmax_change = 2\n"
+
+    configured = load(write(node=NODE + extra)).quality
+
+    assert limits_of(configured, "CT") == replace(BUILT_IN["CT"], min_ssim=1.0)
+    assert limits_of(configured, "MG") == BUILT_IN["MG"]
+    assert limits_of(configured, "XX") == replace(BUILT_IN["default"], max_change=2)
+    assert limits_of({}, "XX") == BUILT_IN["default"]
+
+
+def test_the_manual_tells_the_built_in_limits():
+    manual = (Path(__file__).parents[3] / "docs" / "configure.md").read_text()
+    for modality, limits in BUILT_IN.items():
+        told = f"| {limits.max_change} | {limits.min_psnr:g} | {limits.min_ssim:g} |\n"
+        assert re.search(rf"^\| .*\b{modality}\b.* {re.escape(told)}", manual, re.MULTILINE)
