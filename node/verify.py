@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from node.crypto import record as records
-from node.dicom import compare, headers, identity, marked, reader, undo
+from node.dicom import compare, derived, headers, identity, marked, reader, undo
 from node.dicom import pixels as pixel_data
 from node.errors import (
     DamagedError,
@@ -230,6 +230,9 @@ class Examiner:
                 Verdict(VerdictKind.NOT_OUR_KEY, reason, key_id=shown), pixels=pixels
             )
         binding = pixels.binding() if pixels else header_binding(obj)
+        if method := derived.method_of(obj):
+            reason = f"made by nodectl seal --embedder {method}, which is not reversible"
+            return Examination(Verdict(VerdictKind.UNMARKED, reason, key_id=shown), pixels=pixels)
         if self._header_copy(obj, binding) is None:
             reason = f"names key {shown}, but neither mark nor header copy is ours"
             return Examination(Verdict(VerdictKind.UNMARKED, reason), pixels=pixels)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from node.cli import methods
 from node.cli.arguments import configured
 from node.cli.objects import Score, Target, add_source, sources
 from node.cli.verify import EXIT
@@ -12,7 +13,9 @@ from node.cli.verify import EXIT
 if TYPE_CHECKING:
     import argparse
 
+    from node.classical import Found
     from node.cli.arguments import Parser
+    from node.cli.objects import Named
     from node.cli.output import Out
 
 NAME = "extract"
@@ -20,10 +23,14 @@ HELP = "read the patient's data and the logo out of sealed objects"
 EPILOG = """
 What is printed is patient data: mind where it goes.
 
+From a file that nodectl seal --embedder wrote, what it carries is read: the
+record, or the bytes of --payload, which --payload writes to a file here.
+
 EXAMPLES
   nodectl --config /etc/sealnode extract sealed.dcm
   nodectl --config /etc/sealnode extract sealed.dcm --json
   nodectl --config /etc/sealnode extract sealed.dcm --logo logo.png
+  nodectl --config /etc/sealnode extract test.dcm --payload note.txt
 
 EXIT STATUS
   0   every record was read; else as nodectl verify
@@ -35,6 +42,13 @@ def add_arguments(parser: Parser) -> None:
     add_source(parser)
     parser.add_argument(
         "--logo", metavar="PNG", type=Path, help="write the logo; a folder for several objects"
+    )
+    methods.add_embedder(parser, "read the mark of this classical method, which is not reversible")
+    parser.add_argument(
+        "--payload",
+        metavar="OUT",
+        type=Path,
+        help="write the bytes that a classical method carried; a folder for several objects",
     )
 
 
@@ -49,7 +63,14 @@ def run(args: argparse.Namespace, out: Out) -> int:
     with sources(args, config, out) as files, wiring.codec() as codec:
         examiner = wiring.examiner(config, codec)
         logos = Target(args.logo, args.files or [f.path for f in files]) if args.logo else None
+        cargos = (
+            Target(args.payload, args.files or [f.path for f in files]) if args.payload else None
+        )
         for file in files:
+            by_method = methods.read(file, args.embedder, config, codec)
+            if by_method is not None:
+                score.count(_by_method(file, *by_method, cargos, out))
+                continue
             found = examiner.examine(file.path.read_bytes())
             facts = {
                 "file": file.path,
@@ -73,3 +94,26 @@ def run(args: argparse.Namespace, out: Out) -> int:
             }
             out.answer(facts, "\n".join([f"{file.path}: {found.verdict.kind.value}", *lines]))
     return score.status
+
+
+def _by_method(file: Named, name: str, found: Found, target: Target | None, out: Out) -> int:
+    """Print what a classical method carried; reading it is all that can be had."""
+    from node.dicom import identity
+
+    facts: dict[str, Any] = methods.findings(file, name, found)
+    if found.cargo is None and found.record is None:
+        out.answer(facts, f"{file.path}: {found.verdict.kind.value}: {found.verdict.reason}")
+        return EXIT[found.verdict.kind]
+    lines = [f"{file.path}: {found.verdict.kind.value}: {found.verdict.reason}"]
+    if found.cargo is not None:
+        facts["payload"] = found.cargo.hex()
+        lines.append(f"  payload, {len(found.cargo)} bytes: {found.cargo.hex()}")
+        if target:
+            facts["written"] = target.place(file)
+            facts["written"].write_bytes(found.cargo)
+            lines[1:] = [f"  payload, {len(found.cargo)} bytes, written: {facts['written']}"]
+    if found.record is not None:
+        facts["attributes"] = dict(identity.readable(found.record.attributes))
+        lines += [f"  {keyword}: {value}" for keyword, value in facts["attributes"].items()]
+    out.answer(facts | {"result": "extracted"}, "\n".join(lines))
+    return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from node.cli import methods
 from node.cli.arguments import configured
 from node.cli.objects import Score, named
 from node.cli.verify import numbers
@@ -46,6 +47,7 @@ EXIT STATUS
 def add_arguments(parser: Parser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="files or folders")
+    methods.add_embedder(parser, "say how much this classical method could carry")
     parser.add_argument(
         "--search",
         action="store_true",
@@ -65,7 +67,9 @@ def run(args: argparse.Namespace, out: Out) -> int:
             copy = None
             try:
                 data = file.path.read_bytes()
-                found, copy = inspected(data, codec, copies, search=args.search)
+                found, copy = inspected(
+                    data, codec, copies, search=args.search, embedder=args.embedder
+                )
                 facts = {"file": file.path} | found
             except UnreadableError as error:
                 score.count(error.exit_code)
@@ -80,7 +84,12 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
 
 def inspected(
-    data: bytes, codec: Codec, copies: Copies | None = None, *, search: bool = False
+    data: bytes,
+    codec: Codec,
+    copies: Copies | None = None,
+    *,
+    search: bool = False,
+    embedder: str = "",
 ) -> tuple[dict[str, Any], Copy | None]:
     """Return what a file is and could carry, and whose image it is; nothing about the patient.
 
@@ -100,15 +109,16 @@ def inspected(
         copy = copies.of_picture(picture) if copies else None
         reason = "" if copy else _unknown(copies)
         return {"picture": f"{rows}x{columns}", "reason": reason} | _told(copy), copy
-    return _object(obj, codec, copies, search=search)
+    return _object(obj, codec, copies, search=search, embedder=embedder)
 
 
 def _object(
-    obj: DicomObject, codec: Codec, copies: Copies | None, *, search: bool
+    obj: DicomObject, codec: Codec, copies: Copies | None, *, search: bool, embedder: str
 ) -> tuple[dict[str, Any], Copy | None]:
-    from node.dicom import marked, pixels
+    from node import wiring
+    from node.classical import SEAL
+    from node.dicom import derived, marked, pixels
     from node.mark import quality
-    from node.wiring import embedder
 
     hint = (marked.private_value(obj, marked.KEY_HINT) or b"").strip(b" \0")
     in_header = marked.private_value(obj, marked.SEALED_RECORD) is not None
@@ -120,6 +130,7 @@ def _object(
         "sealed": sealed,
         "carrier": ("header" if in_header else "pixels") if sealed else "",
         "key_id": hint.decode("ascii", "replace"),
+        "embedder": derived.method_of(obj),
         "capacity": 0,
         "reason": "",
     }
@@ -128,10 +139,11 @@ def _object(
     except UnsealableError as error:
         return facts | {"reason": f"{error} ({error.code})"}, None
     shape = loaded.facts
+    chosen = wiring.classical_embedder(embedder) if embedder else wiring.embedder()
     facts |= {
         "pixels": f"{shape.frames}x{shape.rows}x{shape.columns}",
         "bits_stored": shape.bits_stored,
-        "capacity": embedder().capacity(loaded.carrier),
+        "capacity": max(0, chosen.capacity(loaded.carrier) - (SEAL if embedder else 0)),
     }
     copy = copies.of_pixels(loaded, search=search or not sealed) if copies else None
     stated = quality.read(marked.private_value(obj, marked.QUALITY) or b"")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from node.cli import methods
 from node.cli.arguments import configured
 from node.cli.objects import Score, Target, named
 from node.cli.verify import numbers
@@ -32,6 +33,12 @@ EXAMPLES
   nodectl --config /etc/sealnode seal study/ -o sealed/ --json
   nodectl --config /etc/sealnode seal report.dcm -o sealed.dcm --carrier header
   nodectl --config /etc/sealnode seal image.dcm -o copy.dcm --recipient 1042
+  nodectl --config /etc/sealnode seal image.dcm -o test.dcm --embedder dct --payload note.txt
+
+--embedder takes a classical method instead, for comparison: lsb, dct, dft or
+dwt-svd. NONE IS REVERSIBLE: THE ORIGINAL CANNOT BE RESTORED FROM SUCH A FILE.
+It is a derived image with a UID of its own; no route ever makes one. What is
+proved is that the payload reads back. See docs/embedders.md.
 
 EXIT STATUS
   0   every file was sealed; else the status of the first that was not:
@@ -64,6 +71,15 @@ def add_arguments(parser: Parser) -> None:
         type=int,
         help="add the robust mark, naming whoever gets the files by this number",
     )
+    methods.add_embedder(
+        parser, "for comparison only, NOT REVERSIBLE: mark by lsb, dct, dft or dwt-svd instead"
+    )
+    parser.add_argument(
+        "--payload",
+        metavar="FILE",
+        type=Path,
+        help="with --embedder: carry these bytes instead of the patient's record",
+    )
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
@@ -73,6 +89,10 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
     config = configured(args)
     route = _route(args.route, config)
+    if args.embedder:
+        return _by_method(args, config, route, out)
+    if args.payload:
+        raise UsageError("--payload needs --embedder")
     logo = wiring.logo(route.logo) if route else b""
     robust = wiring.copies(config).message(_to(route, args.recipient)) if route else b""
     files = named(args.files)
@@ -115,6 +135,20 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 out.answer(facts, text)
             step()
     return score.status
+
+
+def _by_method(args: argparse.Namespace, config: Config, route: Route | None, out: Out) -> int:
+    if args.recipient is not None or args.carrier != "pixels":
+        raise UsageError("--embedder goes with neither --recipient nor --carrier")
+    return methods.seal(
+        named(args.files),
+        Target(args.output, args.files),
+        config,
+        out,
+        name=args.embedder,
+        cargo=args.payload.read_bytes() if args.payload else None,
+        lossy=route.lossy if route else "refuse",
+    )
 
 
 def _route(name: str, config: Config) -> Any:

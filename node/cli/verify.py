@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from node.cli import methods
 from node.cli.arguments import configured
 from node.cli.objects import Score, Target, add_source, sources
 from node.types import VerdictKind
@@ -23,6 +24,9 @@ EPILOG = """
 The verdict is one of INTACT, HEADER_COERCED, TAMPERED, LOSSY, UNMARKED,
 NOT_OUR_KEY and UNREADABLE. --picture draws the original as far as it can be
 had, the marked image, their difference and the changed regions.
+
+A file that nodectl seal --embedder wrote is LOSSY at best: its payload reads,
+its original cannot be had. Files name their method; --embedder overrules them.
 
 EXAMPLES
   nodectl --config /etc/sealnode verify image.dcm
@@ -52,6 +56,7 @@ EXIT = {
 def add_arguments(parser: Parser) -> None:
     """Add the verb's own arguments."""
     add_source(parser)
+    methods.add_embedder(parser, "read the mark of this classical method, which is not reversible")
     parser.add_argument(
         "--picture", metavar="PNG", type=Path, help="draw what was found; a folder for several"
     )
@@ -73,6 +78,14 @@ def run(args: argparse.Namespace, out: Out) -> int:
         )
         with out.progress(len(files), "verifying") as step:
             for file in files:
+                by_method = methods.read(file, args.embedder, config, codec)
+                if by_method is not None:
+                    name, read = by_method
+                    score.count(EXIT[read.verdict.kind])
+                    facts = methods.findings(file, name, read)
+                    out.answer(facts, f"{file.path}: {read.verdict.kind.value}: {facts['reason']}")
+                    step()
+                    continue
                 found = examiner.examine(file.path.read_bytes())
                 score.count(EXIT[found.verdict.kind])
                 facts = findings(file.path, found)

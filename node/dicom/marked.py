@@ -47,8 +47,10 @@ if TYPE_CHECKING:
 
 PRIVATE_GROUP = 0x5EA1
 PRIVATE_CREATOR = b"SEALNODE"
-HEADER_COPY, SEALED_RECORD, KEY_HINT, QUALITY = 1, 2, 3, 4
-_PRIVATE_VRS = {HEADER_COPY: "OB", SEALED_RECORD: "OB", KEY_HINT: "LO", QUALITY: "ST"}
+HEADER_COPY, SEALED_RECORD, KEY_HINT, QUALITY, METHOD = 1, 2, 3, 4, 8
+_PRIVATE_VRS = {
+    HEADER_COPY: "OB", SEALED_RECORD: "OB", KEY_HINT: "LO", QUALITY: "ST", METHOD: "LO",
+}  # fmt: skip
 
 IMAGE_TYPE = 0x00080008
 DERIVATION_DESCRIPTION = 0x00082111
@@ -142,7 +144,8 @@ def dress(
 
     :param stored: the new pixels; None leaves those that are there.
     :param private: values for our private block by element byte:
-        ``HEADER_COPY``, ``SEALED_RECORD``, ``KEY_HINT``, ``QUALITY``.
+        ``HEADER_COPY``, ``SEALED_RECORD``, ``KEY_HINT``, ``QUALITY``,
+        ``METHOD``.
     :param extremes: the smallest and the largest marked sample, written where
         the object had such values.
     """

@@ -1,7 +1,12 @@
-"""The seam of the mark: one law, ``extract(embed(carrier, payload)) == (payload, carrier)``."""
+"""The seam of the mark: one law, ``extract(embed(carrier, payload)) == (payload, carrier)``.
+
+An embedder whose traits say that it is not reversible keeps half of it: the
+payload comes back, the carrier does not. The node's routes never use one.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -11,11 +16,30 @@ if TYPE_CHECKING:
     from node.types import Carrier, Extraction
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What an embedder can do.
+
+    :param reversible: taking the mark out gives the samples as they were.
+        Without it, ``extract`` gives the samples as found.
+    :param localises: an edit is told and placed. Without it, ``altered`` is
+        empty whatever happened.
+    :param robust: the payload survives loss, such as JPEG.
+    """
+
+    reversible: bool
+    localises: bool
+    robust: bool
+
+
 class Embedder(Protocol):
     """Hides bytes in samples so that both come back, bit for bit."""
 
     name: str
     """The wire name, such as ``tiles-1``; frozen once released."""
+
+    traits: Traits
+    """What it can do, and so what it cannot."""
 
     def capacity(self, carrier: Carrier) -> int:
         """Return how many payload bytes surely fit (0 for none)."""

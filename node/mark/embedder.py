@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from node.errors import DoesNotFitError, UnmarkedError
+from node.mark.base import Traits
 from node.mark.bounds import limits
 from node.mark.framing import Frame, Framer, Serialiser, needed
 from node.mark.planning import AMPLE, WORTH, Plan, first, plans, room
@@ -92,6 +93,7 @@ class TiledEmbedder:
     """
 
     name = "tiles-1"
+    traits = Traits(reversible=True, localises=True, robust=False)
 
     def __init__(self, *, amplitude: int = MOST, kernel: str = "auto", whole: bool = False) -> None:
         if not 1 <= amplitude <= MOST:

@@ -16,6 +16,8 @@ from node.wiring.network import (
     server,
 )
 from node.wiring.sealing import (
+    classical,
+    classical_embedder,
     codec,
     copies,
     embedder,
@@ -45,6 +47,8 @@ __all__ = [
     "audit_folder",
     "audit_log",
     "blobs",
+    "classical",
+    "classical_embedder",
     "client_tls",
     "codec",
     "copies",

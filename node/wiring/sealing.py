@@ -8,9 +8,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from node.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from node.classical import Method
     from node.config.config import Config
     from node.copies import Copies
     from node.crypto.keyring import DirectoryKeys
@@ -34,6 +37,32 @@ def embedder() -> Embedder:
     from node.mark.embedder import TiledEmbedder
 
     return TiledEmbedder()
+
+
+def classical(name: str, codec: Codec) -> Method:
+    """Return what marks and reads files by a classical method; see ``node.mark.classical``."""
+    from node.classical import Method
+
+    return Method(classical_embedder(name), codec)
+
+
+def classical_embedder(name: str) -> Embedder:
+    """Return a classical embedder.
+
+    :raises UsageError: there is none of this name.
+    """
+    from node.mark.classical.dct import CosineEmbedder
+    from node.mark.classical.dft import FourierEmbedder
+    from node.mark.classical.dwt_svd import SingularValueEmbedder
+    from node.mark.classical.lsb import LsbEmbedder
+
+    known: tuple[Embedder, ...] = (
+        LsbEmbedder(), CosineEmbedder(), FourierEmbedder(), SingularValueEmbedder(),
+    )  # fmt: skip
+    for embedder in known:
+        if embedder.name == name:
+            return embedder
+    raise UsageError(f'there is no embedder "{name}"')
 
 
 @contextmanager
