@@ -23,6 +23,7 @@ from node.dicom.requestor import PeerRejectedError
 from node.dicom.scu import UnansweredError
 from node.dicom.sending import Outgoing
 from node.errors import DamagedError, StaleClaimError, UnreachableError
+from node.failpoint import reach
 from node.types import Deferred, Delivered, DeliveryState, Event, Refused
 from node.worker import guard
 
@@ -193,11 +194,13 @@ class Forwarder:
         :raises TransientError: it must be sent again.
         :raises ProofError: it must not be sent.
         """
+        reach("forward.claimed")
         try:
             outcome = self._send(lane, rest, claim.delivery)
         except DamagedError as error:
             self.ledger.remake(claim.delivery.entry, self._event(claim, "remade", error.code))
             return
+        reach("forward.answered")
         match outcome:
             case Delivered(warning):
                 lane.recover()
@@ -210,6 +213,7 @@ class Forwarder:
                     event,
                     readback_in=_readback_in(lane.destination, event.object),
                 )
+                reach("forward.settled")
                 _log.info("delivery_sent", object=event.object, **self._names(claim))
             case Refused(reason):
                 if not lane.breaker.open:
@@ -248,6 +252,7 @@ class Forwarder:
         :raises DamagedError: they are gone, or no longer the same.
         """
         self.proved(delivery)
+        reach("forward.proved")
         try:
             file = self.blobs.open(delivery.blob)
         except KeyError as error:

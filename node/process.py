@@ -93,6 +93,7 @@ class Processor:
 
     def _work(self, claim: EntryClaim) -> None:
         entry = claim.entry
+        reach("process.claimed")
         if entry.action is Action.RELAY:
             self._relay(claim, "relayed_by_rule", "")
             return
@@ -138,6 +139,7 @@ class Processor:
             self._set_aside(claim, EntryState.HELD, code)
 
     def _send_on(self, claim: EntryClaim, made: Marked, reason: str = "") -> None:
+        reach("process.sealed")
         shared = claim.entry.threshold > 0
         deliveries = self._ledger.get(claim.entry.id)[1] if shared else []
         shares = self._divide(claim, made, len(deliveries))
@@ -170,6 +172,7 @@ class Processor:
                 event=event,
                 parts=parts,
             )
+        reach("process.ready")
         log.info(
             "entry_sealed", entry=claim.entry.id, object=event.object, reason=reason,
             shares=len(parts),
@@ -236,7 +239,9 @@ class Processor:
 
     def _set_aside(self, claim: EntryClaim, state: EntryState, reason: str) -> None:
         event = self._event(claim, f"entry_{state.value}", outcome="failure", reason=reason)
+        reach("process.setting_aside")
         self._ledger.set_aside(claim, state, reason, event)
+        reach("process.set_aside")
         log.warning(event.event, entry=claim.entry.id, reason=reason)
 
     def _event(

@@ -22,6 +22,7 @@ import structlog
 from node import retry
 from node.dicom.retrieve import FetchError, Wanted
 from node.errors import DamagedError, StaleClaimError, UnreachableError
+from node.failpoint import reach
 from node.judge import MISSING, Judgement, Known, changed
 from node.spool.aftercare import Finding
 from node.types import DeliveryState, Event, VerdictKind
@@ -114,6 +115,7 @@ class Readback:
 
         :raises UnreachableError: the destination does not answer.
         """
+        reach("readback.claimed")
         entry, _ = self.ledger.get(claim.delivery.entry)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
@@ -123,6 +125,7 @@ class Readback:
                 self._breaker.failed()
                 raise
         self._breaker.succeeded()
+        reach("readback.judged")
         self._settle(claim, entry, found)
 
     def _fetched(self, entry: SpoolEntry, delivery: Delivery, folder: Path) -> Judgement:
@@ -180,7 +183,9 @@ class Readback:
                 facts["altered"] = len(found.examination.verdict.regions)
         event = self._event(claim, found.event, found.reason, facts)
         reason = found.verdict.lower() if found.state is not DeliveryState.VERIFIED else ""
+        reach("readback.settling")
         self.ledger.judge(claim, found.state, reason, finding, event)
+        reach("readback.settled")
         level = "info" if found.state is DeliveryState.VERIFIED else "error"
         getattr(log, level)(
             found.event,

@@ -79,7 +79,9 @@ class Reaper:
         are some, and each look at them costs an fsync.
         """
         self.release()
+        reach("reap.released")
         self.drain()
+        reach("reap.drained")
         if self._keeping is not None:
             self._keeping.step()
         work = self.forget() + self.clear()
@@ -123,7 +125,9 @@ class Reaper:
                     "state": entry.state.value,
                     "committed": ",".join(committed),
                 }
+                reach("reap.forgetting")
                 self._ledger.forget(entry.id, Event("entry_forgotten", actor="reap", facts=facts))
+                reach("reap.forgot")
                 count += 1
         return count
 
@@ -137,7 +141,9 @@ class Reaper:
             if named() or self._blobs.delete(sha256, unless=named):
                 settled.append(sha256)
         if settled:
+            reach("reap.deleted")
             self._ledger.cleared(settled)
+            reach("reap.cleared")
         return len(settled)
 
     def scrub(self) -> None:
@@ -248,6 +254,7 @@ def drain(ledger: Ledger, sink: AuditSink) -> int:
         sink.flush()
         reach("audit.flushed")
         ledger.drained(rows[-1][0])
+        reach("audit.drained")
         total += len(rows)
         full = len(rows) == BATCH
     sink.flush()  # an old checkpoint may be due for renewal

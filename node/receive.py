@@ -20,6 +20,7 @@ import structlog
 from node.dicom import reader, status
 from node.dicom.scp import RejectedError
 from node.errors import RefusedError
+from node.failpoint import reach
 from node.types import Action, Event
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ class Receipt:
         :raises SpoolFullError: disk or database refuse.
         """
         receiver, request = self._receiver, self._request
+        reach("receive.whole")
         with self._stack:
             described = self._describe()
             decision = receiver.decide(described)
@@ -167,8 +169,11 @@ class Receipt:
             if decision.action is Action.REFUSE:
                 receiver.ledger.record(replace(event, event="instance_refused", outcome="refused"))
                 raise RefusedError("the route refuses the object")
+            reach("receive.decided")
             instance = replace(described, blob=self._incoming.commit())
+            reach("receive.durable")
             accepted = receiver.ledger.accept(instance, decision, event)
+            reach("receive.accepted")
         receiver.ring()
         level = "warning" if accepted.kind == "conflict" else "info"
         getattr(_log, level)(

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -198,3 +200,31 @@ def _accepted(body: bytes) -> set[int]:
             found.add(body[at + 4])
         at += 4 + length
     return found
+
+
+@dataclass
+class Sender(threading.Thread):
+    """A modality that keeps what was not acknowledged, and sends it again."""
+
+    port: int
+    waiting: list[Sent]
+    acknowledged: list[str] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    __hash__ = threading.Thread.__hash__
+
+    def run(self) -> None:
+        pair = self.waiting[0].sop_class_uid, self.waiting[0].transfer_syntax_uid
+        while self.waiting and not self.stopped.is_set():
+            try:
+                with Modality(self.port, [pair]) as modality:
+                    while self.waiting:
+                        sent = self.waiting[0]
+                        if modality.store(sent).status == 0x0000:
+                            self.acknowledged.append(sent.sop_instance_uid)
+                            self.waiting.pop(0)
+            except (LostError, RejectedError):
+                time.sleep(0.1)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from node import wiring
 from node.cli.main import run
 from node.config.load import load
+from node.failpoint import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,11 +124,13 @@ class RunningNode:
     def write_routes(self, routes: str) -> None:
         (self.config / "routes.d" / "10-test.toml").write_text(routes)
 
-    def start(self) -> None:
+    def start(self, failpoint: str = "") -> None:
+        """Start ``nodectl serve``; whichever stage comes to the failpoint dies there."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*NODECTL, "--config", str(self.config), "serve"],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+                env={**os.environ, VARIABLE: failpoint},
             )  # fmt: skip
         wait_for(lambda: listening(self.port), why=f"the node to listen; see {self.log}")
 

@@ -153,8 +153,10 @@ class JsonLog:
     def _sign(self, state: _State) -> None:
         if self._signer is not None and self._unsigned(state):
             now = self._clock()
+            reach("audit.signing")
             note = self._signer.sign(state.tree.size, state.tree.root(), lines.timestamp(now))
             self._write(self._directory / f"{state.day}.notes", f"{note}\n".encode())
+            reach("audit.signed")
             self._signed, self._signed_at = state.tree.size, now
             self._remember(state)
 

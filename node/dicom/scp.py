@@ -9,6 +9,7 @@ from node.dicom import command as commands
 from node.dicom import status
 from node.dicom.reader import check_uid
 from node.errors import SealnodeError, UnreadableError
+from node.failpoint import reach
 
 if TYPE_CHECKING:
     from pynetdicom.presentation import PresentationContext
@@ -157,7 +158,9 @@ class Storing:
                 self._refuse(error)
                 answer = self._refusal
         assert answer is not None
+        reach("scp.answering")
         self._scp.respond(self._context_id, self._command, answer)
+        reach("scp.answered")
 
     def abandon(self) -> None:
         """Undo what was received."""

@@ -17,6 +17,7 @@ from node.dicom import command, contexts, status
 from node.dicom.elements import leading
 from node.dicom.reader import DEFLATED_LE
 from node.dicom.wire import LostError
+from node.failpoint import reach
 from node.types import Refused
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ class Sending:
             return fitted
         context_id, data = fitted
         self._message_id = self._message_id % 0xFFFF + 1
+        reach("send.fitted")
         self._transmit(context_id, item, data, alive)
+        reach("send.transmitted")
         return self._response()
 
     def _fit(self, item: Outgoing) -> tuple[int, Buffer] | Refused:
@@ -144,6 +147,7 @@ class Sending:
             header = command.p_data_header(context_id, length, command=False, last=last)
             parts += [header, piece, pad]
             if last or number % batch == batch - 1:
+                reach("send.fragment")
                 wire.send_parts(parts)
                 parts = []
                 alive()

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from archive import Archive
-from modality import LostError, Modality, RejectedError, Sent, images
+from modality import Sender, images
 from running import RunningNode, listening, wait_for
 
 from node import wiring
@@ -21,34 +18,6 @@ from node.dicom import reader
 from node.types import EntryState, VerdictKind
 
 STAGES = ("receive", "process", "forward", "verify", "reap")
-
-
-@dataclass
-class Sender(threading.Thread):
-    """A modality that keeps what was not acknowledged, and sends it again."""
-
-    port: int
-    waiting: list[Sent]
-    acknowledged: list[str] = field(default_factory=list)
-    stopped: threading.Event = field(default_factory=threading.Event)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    __hash__ = threading.Thread.__hash__
-
-    def run(self) -> None:
-        pair = self.waiting[0].sop_class_uid, self.waiting[0].transfer_syntax_uid
-        while self.waiting and not self.stopped.is_set():
-            try:
-                with Modality(self.port, [pair]) as modality:
-                    while self.waiting:
-                        sent = self.waiting[0]
-                        if modality.store(sent).status == 0x0000:
-                            self.acknowledged.append(sent.sop_instance_uid)
-                            self.waiting.pop(0)
-            except (LostError, RejectedError):
-                time.sleep(0.1)
 
 
 def alive(pid: int) -> bool:
