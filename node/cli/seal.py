@@ -33,7 +33,7 @@ EXAMPLES
   nodectl --config /etc/sealnode seal study/ -o sealed/ --json
   nodectl --config /etc/sealnode seal report.dcm -o sealed.dcm --carrier header
   nodectl --config /etc/sealnode seal image.dcm -o copy.dcm --recipient 1042
-  nodectl --config /etc/sealnode seal image.dcm -o test.dcm --embedder dct --payload note.txt
+  nodectl --config /etc/sealnode seal image.dcm -o t.dcm --embedder dct
 
 --embedder takes a classical method instead, for comparison: lsb, dct, dft or
 dwt-svd. NONE IS REVERSIBLE: THE ORIGINAL CANNOT BE RESTORED FROM SUCH A FILE.

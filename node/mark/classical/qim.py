@@ -153,12 +153,15 @@ class QuantisingEmbedder:
         if not framing.fits(0, slots.size) or not carries.any():
             return None, False
         reader, dither = framing.Reader(key, slots.size), stream.dither(key, slots.size)
-        for step in STEPS:
+        found = False
+        for step in STEPS:  # a head may read with a step that is nearly right
             soft = np.where(carries, np.cos(2 * np.pi * (slots / step - dither)), 0.0)
             length = reader.length(soft)
-            if length is not None:
-                return reader.payload(soft, length), True
-        return None, False
+            payload = None if length is None else reader.payload(soft, length)
+            if payload is not None:
+                return payload, True
+            found = found or length is not None
+        return None, found
 
     def _live(self, carrier: Carrier, part: slice) -> Flags:
         return self._transform.live(carrier.samples[part].astype(np.float64), _still(carrier)[part])
