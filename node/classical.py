@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 import node
 from node.crypto import record as records
-from node.dicom import derived, headers, identity, marked, reader
+from node.dicom import derived, headers, identity, reader
 from node.dicom import pixels as pixel_data
+from node.dicom.declaration import Work
 from node.errors import (
     DamagedError,
     DoesNotFitError,
@@ -105,7 +106,7 @@ class Method:
         loaded = pixel_data.load(reader.read(data), self._codec, lossy=lossy)
         obj, name, key_id = loaded.obj, self._embedder.name, sealer.key_id.hex()
         uid = derived.uid_of(obj, name, key_id)
-        work = marked.Work(f"mark {name}, {WARNING}", key_id, node.__version__, at)
+        work = Work(f"mark {name}, {WARNING}", key_id, node.__version__, at)
         changes = derived.plan(obj, work, uid)
         if cargo is None:
             text, purpose = records.encode(_record(obj, loaded.sha256), UNBOUND), RECORD

@@ -20,6 +20,7 @@ from node.worker import guard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from node.pseudonyms import Pseudonyms
     from node.seal import Marked, Marker
     from node.sharing import Shared, Sharer
     from node.spool.base import BlobStore, EntryClaim, Ledger
@@ -38,6 +39,8 @@ class Processor:
     :param route_of: the route of a name as configured now, or None.
     :param logo_of: the packed logo of a route.
     :param robust_of: what the robust mark of a route says; empty for none.
+    :param pseudonyms_of: what the objects of a route say instead of who they
+        are about; None where they keep that.
     :param pseudonym: what stands for a UID in events.
     :param delay: seconds until the next attempt after so many.
     :param ring: wakes the stage that forwards.
@@ -54,6 +57,7 @@ class Processor:
         route_of: Callable[[str], Route | None],
         logo_of: Callable[[Route], bytes],
         robust_of: Callable[[Route], bytes],
+        pseudonyms_of: Callable[[Route], Pseudonyms | None],
         pseudonym: Callable[[str], str],
         delay: Callable[[int], float | None],
         ring: Callable[[], None],
@@ -67,6 +71,7 @@ class Processor:
         self._route_of = route_of
         self._logo_of = logo_of
         self._robust_of = robust_of
+        self._pseudonyms_of = pseudonyms_of
         self._pseudonym = pseudonym
         self._delay = delay
         self._ring = ring
@@ -106,24 +111,27 @@ class Processor:
             self._set_aside(claim, EntryState.PARKED, "blob_missing")
             return
         route = self._route_of(entry.route)
+        if route is None:  # it may have hidden the patient: nobody can tell any more
+            self._set_aside(claim, EntryState.HELD, "route_gone")
+            return
         order = Order(
             received_at=entry.instance.received_at,
-            logo=self._logo_of(route) if route else b"",
-            lossy=route.lossy if route else "refuse",
-            robust=self._robust_of(route) if route else b"",
+            logo=self._logo_of(route),
+            lossy=route.lossy,
+            robust=self._robust_of(route),
+            pseudonyms=self._pseudonyms_of(route),
         )
         try:
             self._send_on(claim, self._marker.mark(data, order))
         except (UnsealableError, DoesNotFitError) as error:
-            rule = route.unsealable if route else Unsealable.HOLD
-            self._unsealable(claim, data, order, rule, error.code)
+            self._unsealable(claim, data, order, route.unsealable, error.code)
         except UnreadableError as error:
             self._set_aside(claim, EntryState.PARKED, error.code)
 
     def _unsealable(
         self, claim: EntryClaim, data: bytes, order: Order, rule: Unsealable, code: str
     ) -> None:
-        if rule is Unsealable.RELAY:
+        if rule is Unsealable.RELAY and order.pseudonyms is None:
             self._relay(claim, "relayed_unsealed", code)
         elif rule is Unsealable.HEADER:
             try:

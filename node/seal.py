@@ -18,6 +18,7 @@ from node.copies import window_of
 from node.crypto import record as records
 from node.dicom import headers, identity, marked, reader
 from node.dicom import pixels as pixel_data
+from node.dicom.declaration import Work
 from node.errors import DoesNotFitError, ProofError, QualityError, UnsealableError
 from node.mark import quality, robust
 from node.types import Limits, Record, VerdictKind
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
     from node.mark.robust import Added
+    from node.pseudonyms import Pseudonyms
     from node.types import Binding, Quality
     from node.verify import Examiner
 
@@ -53,6 +55,8 @@ class Order:
     :param keep_file: restore preamble and meta information as well.
     :param robust: the robust mark to add where there is enough picture for it
         (:mod:`node.copies`); empty for none.
+    :param pseudonyms: what the object says instead of who it is about; None
+        leaves that as it is.
     """
 
     received_at: float
@@ -61,6 +65,24 @@ class Order:
     carrier: str = "pixels"
     keep_file: bool = False
     robust: bytes = b""
+    pseudonyms: Pseudonyms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An object on its way: what becomes of its header, and what its seal is bound to.
+
+    :param obj: as received, or decoded where it was compressed with loss.
+    :param copy: of its header, to ride sealed in the object.
+    :param raw: the longest element that rides in the record nevertheless.
+    """
+
+    obj: DicomObject
+    order: Order
+    changes: marked.Changes
+    binding: Binding
+    copy: bytes | None
+    raw: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +155,24 @@ class Marker:
         return self._in_pixels(pixels, order)
 
     def _in_pixels(self, pixels: Pixels, order: Order, added: Added | None = None) -> Marked:
-        obj = pixels.obj  # the object as received, or decoded where it was compressed with loss
-        binding = pixels.binding()
-        work = self._work(f"reversible mark {self._embedder.name}", order)
-        changes = marked.plan(obj, work, image=True)
-        copy = headers.header_copy(obj)
-        way_back = added.undo if added else b""
-        payload = self._seal(
-            obj, order, changes, pixels.sha256, binding, copied=copy is not None, way_back=way_back
-        )
+        draft = self._draft(pixels.obj, order, pixels.binding(), image=True)
         carrier = replace(pixels.carrier, samples=added.samples) if added else pixels.carrier
-        samples = self._embedder.embed(carrier, payload, self._sealer.tag_key(binding))
+        tag_key = self._sealer.tag_key(draft.binding)
+        way_back = added.undo if added else b""
+        try:
+            payload = self._seal(draft, pixels.sha256, way_back)
+            samples = self._embedder.embed(carrier, payload, tag_key)
+        except DoesNotFitError:
+            if draft.copy is None or not draft.raw or order.pseudonyms is None:
+                raise
+            payload = self._seal(replace(draft, raw=0), pixels.sha256, way_back)
+            samples = self._embedder.embed(carrier, payload, tag_key)
         found = self._permitted(pixels, samples, robust=added is not None)
         extremes = int(samples.min()), int(samples.max())
-        private = self._private(copy, binding) | {marked.QUALITY: quality.state(found)}
+        private = self._private(draft) | {marked.QUALITY: quality.state(found)}
         stored = pixels.store(samples)
-        dataset = marked.dress(obj, changes, stored, private=private, extremes=extremes)
-        return replace(self._made(obj, dataset, stored, "pixels", payload), quality=found)
+        dataset = marked.dress(draft.obj, draft.changes, stored, private=private, extremes=extremes)
+        return replace(self._made(draft, dataset, stored, "pixels", payload), quality=found)
 
     def _permitted(self, pixels: Pixels, samples: NDArray[np.int32], *, robust: bool) -> Quality:
         """Return what marking costs an image.
@@ -168,52 +191,56 @@ class Marker:
         return found
 
     def _in_header(self, obj: DicomObject, order: Order) -> Marked:
-        binding = header_binding(obj)
-        changes = marked.plan(obj, self._work("sealed record in the header", order), image=False)
-        copy = headers.header_copy(obj)
-        digest = pixel_data.field_sha256(obj)
-        payload = self._seal(obj, order, changes, digest, binding, copied=copy is not None)
-        private = self._private(copy, binding) | {marked.SEALED_RECORD: frame(payload)}
-        dataset = marked.dress(obj, changes, None, private=private)
-        return self._made(obj, dataset, None, "header", payload)
+        draft = self._draft(obj, order, header_binding(obj), image=False)
+        payload = self._seal(draft, pixel_data.field_sha256(obj))
+        private = self._private(draft) | {marked.SEALED_RECORD: frame(payload)}
+        dataset = marked.dress(obj, draft.changes, None, private=private)
+        return self._made(draft, dataset, None, "header", payload)
 
-    def _work(self, method: str, order: Order) -> marked.Work:
-        key_id = self._sealer.key_id.hex()
-        return marked.Work(method, key_id, node.__version__, order.received_at)
+    def _draft(self, obj: DicomObject, order: Order, binding: Binding, *, image: bool) -> _Draft:
+        mark = self._embedder.name
+        method = f"reversible mark {mark}" if image else "sealed record in the header"
+        pseudonyms = order.pseudonyms
+        hidden = pseudonyms is not None and pseudonyms.masked
+        work = Work(
+            method, self._sealer.key_id.hex(), node.__version__, order.received_at, masked=hidden
+        )
+        said = pseudonyms.changes(obj) if pseudonyms else {}
+        changes = marked.plan(obj, work, image=image, masked=said)
+        if pseudonyms:
+            binding = replace(binding, sop_instance_uid=pseudonyms.uid(binding.sop_instance_uid))
+        copy = headers.header_copy(obj, headers.MAX_MASKED if hidden else headers.MAX_COPY)
+        if hidden and copy is None:
+            raise UnsealableError("the header is too long to be sealed", code="header_too_long")
+        raw = marked.MAX_RAW_MASKED if hidden else marked.MAX_RAW
+        return _Draft(obj, order, changes, binding, copy, raw)
 
-    def _seal(
-        self,
-        obj: DicomObject,
-        order: Order,
-        changes: marked.Changes,
-        pixels_sha256: bytes,
-        binding: Binding,
-        *,
-        copied: bool,
-        way_back: bytes = b"",
-    ) -> bytes:
+    def _seal(self, draft: _Draft, pixels_sha256: bytes, way_back: bytes = b"") -> bytes:
+        obj, order, binding = draft.obj, draft.order, draft.binding
+        raw = None if draft.copy is None else draft.raw
         record = Record(
             attributes=identity.collect(obj),
             pixels_sha256=pixels_sha256,
             object_sha256=hashlib.sha256(headers.header_bytes(obj)).digest(),
-            undo=marked.undo(obj, changes, header_copy=copied),
+            undo=marked.undo(obj, draft.changes, raw=raw),
             logo=order.logo,
             file=obj.file if order.keep_file else b"",
             robust=way_back,
         )
         return self._sealer.seal(records.encode(record, binding), binding, RECORD)
 
-    def _private(self, copy: bytes | None, binding: Binding) -> dict[int, bytes]:
+    def _private(self, draft: _Draft) -> dict[int, bytes]:
         private = {marked.KEY_HINT: self._sealer.key_id.hex().encode("ascii")}
-        if copy is not None:
-            private[marked.HEADER_COPY] = frame(self._sealer.seal(copy, binding, HEADER))
+        if draft.copy is not None:
+            sealed = self._sealer.seal(draft.copy, draft.binding, HEADER)
+            private[marked.HEADER_COPY] = frame(sealed)
         return private
 
     def _made(
-        self, obj: DicomObject, dataset: bytes, stored: Stored | None, carrier: str, payload: bytes
+        self, draft: _Draft, dataset: bytes, stored: Stored | None, carrier: str, payload: bytes
     ) -> Marked:
-        uids = obj.text("SOPClassUID"), obj.text("SOPInstanceUID")
-        syntax = stored.transfer_syntax_uid if stored else obj.transfer_syntax_uid
+        uids = draft.binding.sop_class_uid, draft.binding.sop_instance_uid
+        syntax = stored.transfer_syntax_uid if stored else draft.obj.transfer_syntax_uid
         return Marked(
             data=reader.write_part10(*uids, syntax, reader.wire(dataset, syntax)),
             sop_class_uid=uids[0],

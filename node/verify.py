@@ -356,14 +356,18 @@ def _header_verdict(verdict: Verdict, header: _Header) -> Verdict:
 
 
 def _known_differences(obj: DicomObject, record: Record) -> tuple[str, ...]:
-    """Compare what little of the original header the record itself holds."""
+    """Compare what little of the original header the record itself holds, but for what we changed.
+
+    :raises UnreadableError: the undo data are damaged.
+    """
     now = {attribute.tag: attribute.value.rstrip(b" \0") for attribute in identity.collect(obj)}
+    ours = undo.unpack(record.undo).elements
     return tuple(
         keyword
         for attribute, (keyword, _) in zip(
             record.attributes, identity.readable(record.attributes), strict=True
         )
-        if now.get(attribute.tag) != attribute.value.rstrip(b" \0")
+        if attribute.tag not in ours and now.get(attribute.tag) != attribute.value.rstrip(b" \0")
     )
 
 

@@ -11,7 +11,9 @@ from node.cli import methods
 from node.cli.arguments import configured
 from node.cli.objects import Score, Target, named
 from node.cli.verify import numbers
+from node.config.values import nearest
 from node.errors import SealnodeError, UsageError
+from node.types import Action, Route
 
 if TYPE_CHECKING:
     import argparse
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
-    from node.types import Route
 
 NAME = "seal"
 HELP = "seal files: encrypt the patient's data into the pixels, reversibly"
@@ -33,6 +34,7 @@ EXAMPLES
   nodectl --config /etc/sealnode seal study/ -o sealed/ --json
   nodectl --config /etc/sealnode seal report.dcm -o sealed.dcm --carrier header
   nodectl --config /etc/sealnode seal image.dcm -o copy.dcm --recipient 1042
+  nodectl --config /etc/sealnode seal study/ -o out/ --identity pseudonym
   nodectl --config /etc/sealnode seal image.dcm -o t.dcm --embedder dct
 
 --embedder takes a classical method instead, for comparison: lsb, dct, dft or
@@ -47,6 +49,8 @@ EXIT STATUS
   13  its pixels cannot carry the payload
   14  it cannot be sealed without loss, or is sealed already
 """
+
+_NO_ROUTE = Route("", {}, Action.SEAL)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -64,6 +68,14 @@ def add_arguments(parser: Parser) -> None:
         choices=("pixels", "header", "auto"),
         default="pixels",
         help="pixels, header, or auto: the header where the pixels cannot (default: pixels)",
+    )
+    parser.add_argument(
+        "--identity",
+        choices=("keep", "pseudonym"),
+        help="who the sealed object is about: keep that, or a pseudonym (default: as the route)",
+    )
+    parser.add_argument(
+        "--profile", metavar="NAME", default="", help="what stays with pseudonyms: a [profile.NAME]"
     )
     parser.add_argument(
         "--recipient",
@@ -90,11 +102,15 @@ def run(args: argparse.Namespace, out: Out) -> int:
     config = configured(args)
     route = _route(args.route, config)
     if args.embedder:
+        if args.identity == "pseudonym":
+            raise UsageError("--embedder keeps the patient's identity; it has no pseudonyms")
         return _by_method(args, config, route, out)
     if args.payload:
         raise UsageError("--payload needs --embedder")
+    _check_profile(args.profile, config)
     logo = wiring.logo(route.logo) if route else b""
     robust = wiring.copies(config).message(_to(route, args.recipient)) if route else b""
+    pseudonyms = wiring.pseudonyms(config, _about(route or _NO_ROUTE, args))
     files = named(args.files)
     target, score = Target(args.output, args.files), Score()
     with wiring.codec() as codec, out.progress(len(files), "sealing") as step:
@@ -108,6 +124,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 carrier=args.carrier,
                 keep_file=True,
                 robust=robust,
+                pseudonyms=pseudonyms,
             )
             try:
                 made = marker.mark(file.path.read_bytes(), order)
@@ -161,6 +178,11 @@ def _route(name: str, config: Config) -> Any:
     return sealing[0] if sealing else None
 
 
+def _check_profile(name: str, config: Config) -> None:
+    if name and name not in config.profiles:
+        raise UsageError(f'there is no profile "{name}"{nearest(name, config.profiles)}')
+
+
 def _to(route: Route, recipient: int | None) -> Route:
     """Return the route with a robust mark for one recipient, if one is named."""
     if recipient is None:
@@ -168,6 +190,16 @@ def _to(route: Route, recipient: int | None) -> Route:
     if not 0 <= recipient < 1 << 32:
         raise UsageError("--recipient: must be from 0 to 4294967295")
     return replace(route, robust="id", recipient=recipient)
+
+
+def _about(route: Route, args: argparse.Namespace) -> Route:
+    """Return the route with the identity and the profile that the command line names."""
+    if args.profile:
+        route = replace(route, profile=args.profile)
+    if args.identity:
+        uid = "derive" if args.identity == "pseudonym" else "keep"
+        route = replace(route, identity=args.identity, uid=uid)
+    return route
 
 
 def _failed(out: Out, path: Path, error: SealnodeError) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from node.config.audit import AuditSettings, SyslogSettings
     from node.config.settings import NodeSettings
-    from node.types import Action, Destination, Limits, Route, Source
+    from node.types import Action, Destination, Limits, Profile, Route, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +92,4 @@ class Config:
     workstations: dict[str, Workstation] = field(default_factory=dict)
     hospitals: dict[str, Hospital] = field(default_factory=dict)
     quality: dict[str, Limits] = field(default_factory=dict)  #: by modality, as configured
+    profiles: dict[str, Profile] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from node.config.audit import AuditSettings, SyslogSettings
 from node.config.schema import (
     DestinationTable,
     HospitalTable,
+    ProfileTable,
     QualityTable,
     RouteTable,
     SourceTable,
@@ -36,8 +37,8 @@ NODE_HEAD = """\
 ROUTES_HEAD = """\
 # What happens to which objects. The files of this folder are read in the order
 # of their names; the first route that matches wins; what matches none is held.
-# [source.*], [workstation.*], [destination.*], [hospital.*], [quality.*] and [tls.*] may
-# stand here, too.
+# [source.*], [workstation.*], [destination.*], [hospital.*], [profile.*], [quality.*] and
+# [tls.*] may stand here, too.
 #
 # A route matches on facts of the association (source, calling_aet, called_aet,
 # address) and on attributes by their DICOM keywords (Modality, StationName ...).
@@ -60,6 +61,7 @@ def node_toml(
     parts.append(_table("#[workstation.viewer1]", WorkstationTable))
     parts.append(_table("#[hospital.own]", HospitalTable))
     parts.append(_table("#[quality.CT]", QualityTable))
+    parts.append(_table("#[profile.research]", ProfileTable))
     parts.append(_table("#[tls.hospital-ca]", TlsTable))
     return "\n".join(parts)
 

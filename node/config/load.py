@@ -19,6 +19,7 @@ from node.config.schema import (
     DestinationTable,
     ExpectTable,
     HospitalTable,
+    ProfileTable,
     QualityTable,
     RouteTable,
     SharesTable,
@@ -31,7 +32,7 @@ from node.config.settings import NodeSettings
 from node.config.tables import table
 from node.config.values import MistakeError, modality, name, nearest, shown
 from node.errors import ConfigError
-from node.types import Action, Destination, Route, Source, Unsealable
+from node.types import Action, Destination, Profile, Route, Source, Unsealable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # tables such as [source.NAME]
-NAMED = ("source", "workstation", "destination", "hospital", "quality", "tls")
+NAMED = ("source", "workstation", "destination", "hospital", "profile", "quality", "tls")
 SINGLE = ("node", "audit", "syslog")  # stand in node.toml alone
 MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
 WRITABLE_BY_ALL = 0o002
@@ -82,6 +83,7 @@ def load(directory: Path) -> Config:
         workstations=found.workstations,
         hospitals=found.hospitals,
         quality=found.quality,
+        profiles=found.profiles,
         directory=directory,
         audit=found.audit,
         syslog=found.syslog,
@@ -169,6 +171,9 @@ def _read_one(kind: str, own: str, raw: object, found: Found) -> None:
         found.hospitals[own] = Hospital(own, hospital.title, mark, logo)
     elif kind == "quality" and (allowed := _table(QualityTable, raw, place, found)):
         found.quality[own] = merged(own, allowed)
+    elif kind == "profile" and (profile := _table(ProfileTable, raw, place, found)):
+        said = {key: value for key, value in _values(profile).items() if value is not None}
+        found.profiles[own] = Profile(name=own, **said)
     elif kind == "tls" and (tls := _table(TlsTable, raw, place, found)):
         base = found.directory
         found.tls[own] = TlsFiles(
@@ -215,7 +220,8 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
         to=to if sends else (),
         unsealable=Unsealable(route.unsealable),
         identity=route.identity,
-        uid=route.uid,
+        uid=route.uid or ("derive" if route.identity == "pseudonym" else "keep"),
+        profile=route.profile,
         logo="" if route.logo is None else str(found.directory / route.logo),
         lossy=route.lossy,
         robust=route.robust,

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from node.config.values import nearest, shown
+from node.types import Action, Unsealable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from node.config.config import Hospital, RouteTest, TlsFiles, Workstation
     from node.config.schema import RouteTable
     from node.config.settings import NodeSettings
-    from node.types import Destination, Limits, Route, Source
+    from node.types import Destination, Limits, Profile, Route, Source
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_LOGO = 1 << 20  # bytes
@@ -50,6 +51,7 @@ class Found:
     tls: dict[str, TlsFiles] = field(default_factory=dict)
     hospitals: dict[str, Hospital] = field(default_factory=dict)
     quality: dict[str, Limits] = field(default_factory=dict)
+    profiles: dict[str, Profile] = field(default_factory=dict)
     routes: list[tuple[str, Route]] = field(default_factory=list)
     tests: list[RouteTest] = field(default_factory=list)
 
@@ -70,6 +72,7 @@ def mistakes_between(found: Found) -> Iterator[str]:
         yield from _about_tls(found, files)
     for place, route in found.routes:
         yield from _about_logo(place, route.logo)
+        yield from _about_identity(place, route)
     yield from _about_hospitals(found)
     for test in found.tests:
         if (test.route, test.action, test.to) == (None, None, None):
@@ -91,6 +94,19 @@ def mistakes_of_shares(route: RouteTable) -> Iterator[str]:
         yield f"shares.to: names {len(shares.to)} destinations; n is {shares.n}"
     if route.unsealable == "relay":
         yield "unsealable: relay sends whole objects unprotected; use hold, header or refuse"
+
+
+def _about_identity(place: str, route: Route) -> Iterator[str]:
+    if route.identity == "keep":
+        if route.profile:
+            yield f'{place}.profile: needs identity = "pseudonym"'
+        return
+    if route.action is not Action.SEAL:
+        yield f'{place}.identity: "pseudonym" needs action = "seal", which keeps the way back'
+    if route.uid == "keep":
+        yield f'{place}.uid: must be "derive" where identity is "pseudonym"'
+    if route.unsealable is Unsealable.RELAY:
+        yield f'{place}.unsealable: "relay" would send patients in clear; use "header" or "hold"'
 
 
 def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:

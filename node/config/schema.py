@@ -19,6 +19,8 @@ from node.types import Action, Unsealable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from node.types import SafePrivate
+
 PRIORITIES = {"routine": 0, "high": 1, "stat": 2}
 ACTIONS = tuple(action.value for action in Action)
 
@@ -128,6 +130,40 @@ class QualityTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileTable:
+    """``[profile.NAME]``: what stays in pseudonymised objects, options of PS3.15 annex E."""
+
+    dates: str = option(
+        read.choice("remove", "shift", "keep"),
+        "remove",
+        "dates and times: remove them, shift the dates of a patient alike, or keep them",
+    )
+    retain_device: bool = option(read.flag, False, "keep serial numbers and names of devices")
+    retain_institution: bool = option(read.flag, False, "keep names and addresses of institutions")
+    retain_characteristics: bool = option(
+        read.flag, False, "keep sex, age, size, weight and the like of patients"
+    )
+    graphics: bool = option(read.flag, False, "keep drawings in annotations, without their text")
+    descriptors: tuple[str, ...] | None = option(
+        read.some(read.text),
+        None,
+        "descriptions that may stay; * and ? stand for any text and any character",
+        example=["CT THORAX*", "LOCALIZER"],
+    )
+    safe_private: tuple[SafePrivate, ...] | None = option(
+        read.some(read.safe_private),
+        None,
+        "private elements that may stay: group, element in its block, private creator",
+        example=["7053,00,Philips PET Private Group"],
+    )
+    burned_in: str = option(
+        read.choice("hold", "send"),
+        "hold",
+        "pictures said to have names burned in (0028,0301): hold them, or send them as they are",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TlsTable:
     """``[tls.NAME]``: certificates, as PEM files. Keys are files, never values."""
 
@@ -182,14 +218,22 @@ class RouteTable:
         "what cannot be marked without loss: hold, relay (unprotected), refuse or header",
     )
     identity: str = option(
-        read.choice("keep", later=("pseudonym",)),
+        read.choice("keep", "pseudonym"),
         "keep",
-        'the patient module in the object sent; "keep" is all that this version does',
+        "who the object sent is about: keep that, or a pseudonym (PS3.15 annex E)",
     )
-    uid: str = option(
-        read.choice("keep", later=("derive",)),
-        "keep",
-        'the SOP Instance UID of the object sent; "keep" is all that this version does',
+    uid: str | None = option(
+        read.choice("keep", "derive"),
+        None,
+        "UIDs of instances: keep them, or derive others, for ever the same; "
+        "pseudonyms always derive all UIDs",
+        example="keep",
+    )
+    profile: str = option(
+        read.optional_name,
+        "",
+        "name of the [profile.*] table that says what stays with pseudonyms; empty: nothing more",
+        names="profile",
     )
     logo: Path | None = option(
         read.path, None, "PNG of the hospital's logo, sealed into the picture", example="logo.png"

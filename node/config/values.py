@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from node.types import ROUTING_KEYWORDS
+from node.types import ROUTING_KEYWORDS, SafePrivate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,6 +27,7 @@ MAX_KEY = 64  # characters of a key that are shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _AMOUNT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)")
+_PRIVATE = re.compile(r"([0-9A-Fa-f]{3}[13579BDFbdf]),([0-9A-Fa-f]{2}),([ -~]{1,64})")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?) ?%")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:_-]{0,252}[A-Za-z0-9])?|::1?")
 _AET = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")  # PS3.5 6.2, AE: no backslash, no control
@@ -223,6 +224,15 @@ def unless_false(read: Reader) -> Reader:
         return "" if value is False else read(value)
 
     return read_or_false
+
+
+def safe_private(value: object) -> SafePrivate:
+    """Read a private element: its group, its element in the block, its creator."""
+    found = _PRIVATE.fullmatch(text(value))
+    if found is None:
+        raise MistakeError('must be such as "7053,00,Philips PET Private Group"')
+    group, element, creator = found.groups()
+    return SafePrivate(int(group, 16), int(element, 16), creator.strip())
 
 
 def digits(count: int) -> Reader:

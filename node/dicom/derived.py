@@ -17,6 +17,7 @@ from node.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, Encoding, element
 from node.dicom.reader import wire, write_part10
 
 if TYPE_CHECKING:
+    from node.dicom.declaration import Work
     from node.dicom.marked import Changes
     from node.dicom.pixels import Stored
     from node.dicom.reader import DicomObject
@@ -33,7 +34,7 @@ def uid_of(obj: DicomObject, method: str, key_id: str) -> str:
     return f"2.25.{int.from_bytes(digest[:16])}"
 
 
-def plan(obj: DicomObject, work: marked.Work, uid: str) -> Changes:
+def plan(obj: DicomObject, work: Work, uid: str) -> Changes:
     """Return what becomes of the header.
 
     :raises UnsealableError: as :func:`node.dicom.marked.plan`.

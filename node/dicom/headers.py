@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_COPY = 64 << 10  # bytes of a compressed header that rides in the object
+MAX_MASKED = 15 << 20  # the same of one whose clear text is nowhere else; a seal holds 16 MiB
 MAX_HEADER = 64 << 20  # bytes of such a header
 OFFSET_TABLES = (0x7FE00001, 0x7FE00002)
 
@@ -131,10 +132,10 @@ def fill(header: bytes, pixels: bytes, tables: bytes = b"") -> bytes:
     return b"".join((elements[:start], tables, elements[start:cut], pixels, elements[cut:]))
 
 
-def header_copy(obj: DicomObject) -> bytes | None:
+def header_copy(obj: DicomObject, limit: int = MAX_COPY) -> bytes | None:
     """Return the header compressed, to ride sealed in the object; None if it is too long."""
     copy = zlib.compress(header_bytes(obj), 6)
-    return copy if len(copy) <= MAX_COPY else None
+    return copy if len(copy) <= limit else None
 
 
 def open_copy(copy: bytes) -> bytes:
@@ -180,6 +181,17 @@ def assemble(obj: DicomObject, changes: Mapping[int, bytes | None]) -> tuple[byt
     parts += [changes[tag] or b"" for tag in pending]
     parts.append(obj.data[end:])
     return b"".join(below), b"".join(above)
+
+
+def changed(obj: DicomObject, changes: Mapping[int, bytes | None]) -> DicomObject:
+    """Return what an object without its pixels becomes by changes.
+
+    :raises UnsealableError: as :func:`assemble`.
+    """
+    data = b"".join(assemble(obj, {**changes, PIXEL_DATA: None}))
+    found = walk(data, obj.encoding)
+    index = {element.tag: element for element in found}
+    return DicomObject(data, 0, b"", obj.transfer_syntax_uid, obj.encoding, found, index)
 
 
 def pixel_head(obj: DicomObject, transfer_syntax_uid: str, length: int) -> bytes:

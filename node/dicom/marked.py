@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from node.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, Encoding, element_bytes, header
+from node.dicom import declaration
+from node.dicom.elements import SEQUENCE_END, element_bytes, header
 from node.dicom.headers import (
     assemble,
+    changed,
     fill,
     is_undefined,
     offset_tables,
@@ -42,6 +43,7 @@ from node.errors import UnsealableError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from node.dicom.declaration import Work
     from node.dicom.pixels import Pixels, Stored
     from node.dicom.reader import DicomObject
 
@@ -52,34 +54,13 @@ _PRIVATE_VRS = {
     HEADER_COPY: "OB", SEALED_RECORD: "OB", KEY_HINT: "LO", QUALITY: "ST", METHOD: "LO",
 }  # fmt: skip
 
-IMAGE_TYPE = 0x00080008
-DERIVATION_DESCRIPTION = 0x00082111
-CONTRIBUTING_EQUIPMENT = 0x0018A001
 SMALLEST, LARGEST = 0x00280106, 0x00280107
 MAC_PARAMETERS = 0x4FFE0001
 ICON_IMAGE = 0x00880200
 DIGITAL_SIGNATURES = 0xFFFAFFFA
-FUNCTIONAL_GROUPS = (0x52009229, 0x52009230)  # shared, per-frame
 
 MAX_RAW = 256  # bytes; undo data leave a longer element to the header copy
-MAX_DERIVATION = 1024  # characters of an ST (PS3.5 6.2)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What was done to an object, for people who read its header.
-
-    :param method: such as ``"reversible mark tiles-1"``; plain ASCII text.
-    :param key_id: of the sealing key, in hex.
-    :param version: of this software.
-    :param at: seconds since the epoch, UTC; the time the object was received,
-        so that sealing again gives the same bytes.
-    """
-
-    method: str
-    key_id: str
-    version: str
-    at: float
+MAX_RAW_MASKED = 64  # the same where many elements are touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +81,19 @@ class Changes:
         return tuple(sorted((*self.elements, *(group << 16 for group in self.group_lengths))))
 
 
-def plan(obj: DicomObject, work: Work, *, image: bool) -> Changes:
+def plan(
+    obj: DicomObject,
+    work: Work,
+    *,
+    image: bool,
+    masked: Mapping[int, bytes | None] | None = None,
+) -> Changes:
     """Return what marking changes in the header of an object.
 
     :param image: whether its pixels are marked. If not, only the private
         block is added, so that nothing that may be signed changes.
+    :param masked: what becomes of elements that say who it is about; nothing
+        of theirs finds its way into the others.
     :raises UnsealableError: the object has our private block already (code
         ``already_sealed``), its elements are not in order (``order``), or its
         private group is full (``private_group``).
@@ -114,22 +103,25 @@ def plan(obj: DicomObject, work: Work, *, image: bool) -> Changes:
     if private_block(obj) is not None:
         raise UnsealableError("the object carries a seal already", code="already_sealed")
     _free_block(obj)
-    elements: dict[int, bytes | None] = {}
+    elements: dict[int, bytes | None] = dict(masked or {})
     if image:
-        elements = {
-            DERIVATION_DESCRIPTION: _derivation(obj, work),
-            CONTRIBUTING_EQUIPMENT: _equipment(obj, work),
-        }
-        image_type = _image_type(obj)
-        if image_type is not None:
-            elements[IMAGE_TYPE] = image_type
+        elements |= declaration.of_image(changed(obj, elements) if masked else obj, work)
         for tag in (ICON_IMAGE, DIGITAL_SIGNATURES, SMALLEST, LARGEST):
             if tag in obj.index:
                 elements[tag] = None
         if DIGITAL_SIGNATURES in elements and MAC_PARAMETERS in obj.index:
             elements[MAC_PARAMETERS] = None
-    groups = {tag >> 16 for tag in elements} | {PRIVATE_GROUP}
-    return Changes(elements, tuple(sorted(g for g in groups if g << 16 in obj.index)))
+    return with_elements(Changes({}, ()), obj, elements)
+
+
+def with_elements(
+    changes: Changes, obj: DicomObject, elements: Mapping[int, bytes | None]
+) -> Changes:
+    """Return changes with more of them, and the group lengths that must follow."""
+    new = {**changes.elements, **elements}
+    groups = {tag >> 16 for tag in new} | {PRIVATE_GROUP}
+    lengths = (g for g in groups if g << 16 in obj.index and g << 16 not in new)
+    return Changes(new, tuple(sorted(lengths)))
 
 
 def dress(
@@ -175,11 +167,11 @@ def dress(
     return b"".join((before, head, stored.value, tail, after))
 
 
-def undo(obj: DicomObject, changes: Changes, *, header_copy: bool) -> bytes:
+def undo(obj: DicomObject, changes: Changes, *, raw: int | None) -> bytes:
     """Return what turns the changed header of ``obj`` back; the same in every run.
 
-    :param header_copy: whether the whole header rides in the object, so that
-        long elements need not be in here.
+    :param raw: the longest element to be in here if the whole header rides in
+        the object, too; private ones are then not. None if it does not.
     """
     pixel = obj.index.get(PIXEL_DATA)
     elements: dict[int, bytes | Was] = {}
@@ -187,7 +179,7 @@ def undo(obj: DicomObject, changes: Changes, *, header_copy: bool) -> bytes:
         element = obj.index.get(tag)
         if element is None:
             elements[tag] = Was.ABSENT
-        elif header_copy and element.end - element.start > MAX_RAW:
+        elif raw is not None and (tag >> 16 & 1 or element.end - element.start > raw):
             elements[tag] = Was.IN_COPY
         else:
             elements[tag] = obj.data[element.start : element.end]
@@ -315,65 +307,6 @@ def _free_block(obj: DicomObject) -> int:
         if PRIVATE_GROUP << 16 | number not in obj.index:
             return number
     raise UnsealableError("every private block of our group is taken", code="private_group")
-
-
-def _image_type(obj: DicomObject) -> bytes | None:
-    """Image Type with value 1 DERIVED (PS3.3 C.7.6.1.1.2); None if it stays.
-
-    It stays in enhanced multi-frame objects: there it must agree with the
-    Frame Type of every frame, and decides which attributes describing the
-    acquisition may be present (PS3.3 C.8.16.1, C.8.13.4).
-    """
-    value = obj.raw(IMAGE_TYPE)
-    if not value or any(tag in obj.index for tag in FUNCTIONAL_GROUPS):
-        return None
-    first, *others = value.rstrip(b" \0").split(b"\\")
-    if first.strip() != b"ORIGINAL":
-        return None
-    return element_bytes(IMAGE_TYPE, "CS", b"\\".join((b"DERIVED", *others)), obj.encoding)
-
-
-def _derivation(obj: DicomObject, work: Work) -> bytes:
-    """Derivation Description with a line added, or as it was if that is too long."""
-    ours = f"Sealnode {work.version}: {work.method}; key {work.key_id}".encode("ascii")
-    theirs = (obj.raw(DERIVATION_DESCRIPTION) or b"").rstrip(b" \0")
-    # CR LF also ends what escape sequences of ISO 2022 began (PS3.5 6.1.2.5.3).
-    text = theirs + b"\r\n" + ours if theirs else ours
-    if len(text) > MAX_DERIVATION:
-        text = theirs
-    return element_bytes(DERIVATION_DESCRIPTION, "ST", text, obj.encoding)
-
-
-def _equipment(obj: DicomObject, work: Work) -> bytes:
-    """Contributing Equipment Sequence with an item added (PS3.3 C.12.1)."""
-    element = obj.index.get(CONTRIBUTING_EQUIPMENT)
-    vr = element.vr if element else "SQ"
-    inner = Encoding.IMPLICIT_LE if vr == "UN" else obj.encoding  # PS3.5 6.2.2
-    at = datetime.fromtimestamp(work.at, UTC).strftime("%Y%m%d%H%M%S.%f+0000").encode("ascii")
-    purpose = _item(
-        element_bytes(0x00080100, "SH", b"109103", inner)
-        + element_bytes(0x00080102, "SH", b"DCM", inner)
-        + element_bytes(0x00080104, "LO", b"Modifying Equipment", inner),
-        inner,
-    )
-    item = _item(
-        element_bytes(0x00080070, "LO", b"Sealnode", inner)
-        + element_bytes(0x00081090, "LO", b"Sealnode", inner)
-        + element_bytes(0x00181020, "LO", work.version.encode("ascii"), inner)
-        + element_bytes(0x0018A002, "DT", at, inner)
-        + element_bytes(0x0018A003, "ST", work.method.encode("ascii"), inner)
-        + element_bytes(0x0040A170, "SQ", purpose, inner),
-        inner,
-    )
-    theirs = obj.raw(CONTRIBUTING_EQUIPMENT) or b""
-    if element is not None and element.undefined:
-        start = header(CONTRIBUTING_EQUIPMENT, vr, UNDEFINED, obj.encoding)
-        return start + theirs + item + header(SEQUENCE_END, "", 0, inner)
-    return header(CONTRIBUTING_EQUIPMENT, vr, len(theirs + item), obj.encoding) + theirs + item
-
-
-def _item(content: bytes, encoding: Encoding) -> bytes:
-    return header(ITEM, "", len(content), encoding) + content
 
 
 def _extreme(obj: DicomObject, tag: int, value: int) -> bytes:

@@ -110,6 +110,49 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class SafePrivate:
+    """A private element that is known to say nothing of the patient: (group,xx element)."""
+
+    group: int
+    element: int
+    creator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One ``[profile.*]``: what pseudonymised objects keep, PS3.15 annex E.
+
+    :param dates: ``"remove"``, ``"shift"`` (by days of the patient) or ``"keep"``.
+    :param graphics: keep drawings in annotations, without their text.
+    :param descriptors: patterns of descriptions that may stay.
+    :param burned_in: ``"hold"`` or ``"send"`` what says that it has burned-in names.
+    :param certificates: paths of those who may open the Encrypted Attributes.
+    """
+
+    name: str = ""
+    dates: str = "remove"
+    retain_device: bool = False
+    retain_institution: bool = False
+    retain_characteristics: bool = False
+    graphics: bool = False
+    descriptors: tuple[str, ...] = ()
+    safe_private: tuple[SafePrivate, ...] = ()
+    burned_in: str = "hold"
+    certificates: tuple[str, ...] = ()
+
+    @property
+    def retained(self) -> frozenset[str]:
+        """The options whose attributes stay as they are, in the words of the table."""
+        chosen = {
+            "dates": self.dates == "keep",
+            "device": self.retain_device,
+            "institution": self.retain_institution,
+            "characteristics": self.retain_characteristics,
+        }
+        return frozenset(word for word, on in chosen.items() if on)
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One ``[[route]]``: data, never an expression.
 
@@ -128,6 +171,7 @@ class Route:
     unsealable: Unsealable = Unsealable.HOLD
     identity: str = "keep"
     uid: str = "keep"
+    profile: str = ""  #: name of the ``[profile.*]`` for pseudonyms
     logo: str = ""
     lossy: str = "refuse"
     robust: str = ""  #: ``"id"`` adds the hospital's robust mark

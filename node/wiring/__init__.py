@@ -26,6 +26,7 @@ from node.wiring.sealing import (
     logo,
     marker,
     namer,
+    pseudonyms,
     sharer,
 )
 from node.wiring.spool import audit_folder, audit_log, blobs, doorbell, ledger
@@ -67,6 +68,7 @@ __all__ = [
     "namer",
     "processor",
     "proved",
+    "pseudonyms",
     "reaper",
     "receiver",
     "requestor",

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from node.crypto.keyring import DirectoryKeys
     from node.dicom.pixels import Codec
     from node.mark.base import Embedder
+    from node.pseudonyms import Pseudonyms
     from node.seal import Marker
     from node.sharing import Namer, Sharer
+    from node.types import Route
     from node.verify import Examiner
 
 
@@ -111,6 +113,22 @@ def sharer(config: Config) -> Sharer:
     from node.sharing import Sharer
 
     return Sharer(keys(config).share_signer(), namer(config))
+
+
+def pseudonyms(config: Config, route: Route) -> Pseudonyms | None:
+    """Return what the objects of a route say instead of who they are about, if they do.
+
+    :raises ConfigError: there is no usable mapping key.
+    """
+    from node.crypto.mapping import Mapping
+    from node.pseudonyms import Pseudonyms
+    from node.types import Profile
+
+    if route.uid == "keep":
+        return None
+    hidden = route.identity == "pseudonym"
+    profile = config.profiles.get(route.profile, Profile()) if hidden else None
+    return Pseudonyms(Mapping(keys(config).mapping_key()), profile)
 
 
 @lru_cache(maxsize=64)

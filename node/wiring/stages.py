@@ -13,7 +13,7 @@ from node import retry
 from node.errors import ProofError
 from node.types import Action, Unsealable
 from node.wiring.network import sender
-from node.wiring.sealing import copies, keys, logo, marker, sharer
+from node.wiring.sealing import copies, keys, logo, marker, pseudonyms, sharer
 from node.wiring.spool import audit_folder, blobs, doorbell, ledger
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def processor(config: Config, codec: Codec) -> Processor:
         route_of=routes.get,
         logo_of=lambda route: logo(route.logo),
         robust_of=copies(config).message,
+        pseudonyms_of=partial(pseudonyms, config),
         pseudonym=keys(config).pseudonymizer().pseudonym,
         delay=lambda attempts: retry.delay(attempts, random.random()),  # noqa: S311 - jitter
         ring=doorbell(config, "forward").ring,

@@ -16,11 +16,12 @@ from making import TEST_FILES
 from node.dicom import headers, identity, marked, pixels, reader
 from node.dicom.codecs import Decoder
 from node.dicom.compare import differences
+from node.dicom.declaration import Work
 from node.errors import UnreadableError, UnsealableError
 from node.types import Peer
 
 OUTCOMES = Path(__file__).with_name("dicom_outcomes.txt")
-WORK = marked.Work("reversible mark tiles-1", "a1b2c3d4", "0.1.0", 1_700_000_000.0)
+WORK = Work("reversible mark tiles-1", "a1b2c3d4", "0.1.0", 1_700_000_000.0)
 FUZZED = (
     "CT_small.dcm",
     "MR_small_implicit.dcm",
@@ -57,7 +58,7 @@ def marked_and_restored(data: bytes, codec: Decoder, lossy: str) -> tuple[str, b
     changes = marked.plan(obj, WORK, image=loaded is not None)
     original = headers.header_bytes(obj)
     copy = headers.header_copy(obj)
-    undo = marked.undo(obj, changes, header_copy=copy is not None)
+    undo = marked.undo(obj, changes, raw=marked.MAX_RAW if copy else None)
     private = {marked.KEY_HINT: b"a1b2c3d4"} | ({marked.HEADER_COPY: copy} if copy else {})
     dataset = marked.dress(obj, changes, stored, private=private, extremes=extremes)
     syntax = stored.transfer_syntax_uid if stored else obj.transfer_syntax_uid

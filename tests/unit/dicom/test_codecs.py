@@ -7,6 +7,7 @@ from making import image
 
 from node.dicom import codec_child, codecs, headers, marked, pixels, reader
 from node.dicom.codecs import Decoder
+from node.dicom.declaration import Work
 from node.dicom.elements import SEQUENCE_END, header
 from node.dicom.encapsulated import to_items
 from node.dicom.native import facts_of
@@ -255,8 +256,8 @@ def test_a_marked_encapsulated_object_becomes_what_it_was(codec, syntax):
     native = image(words, stored=12)
     obj = encapsulated(native, codec.encode(words, facts_of(read(native)), syntax), syntax)
     loaded = pixels.load(obj, codec)
-    changes = marked.plan(obj, marked.Work("mark", "00", "0", 0.0), image=True)
-    undo = marked.undo(obj, changes, header_copy=False)
+    changes = marked.plan(obj, Work("mark", "00", "0", 0.0), image=True)
+    undo = marked.undo(obj, changes, raw=None)
     stored = loaded.store(loaded.carrier.samples ^ 1)
     found = read_dataset(marked.dress(obj, changes, stored, private={}), syntax)
     back = pixels.load(found, codec).restore(loaded.carrier.samples)

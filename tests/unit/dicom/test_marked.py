@@ -18,10 +18,11 @@ from pydicom.uid import (
 
 from node.dicom import marked, pixels, reader
 from node.dicom.compare import differences
+from node.dicom.declaration import Work
 from node.dicom.elements import SEQUENCE_END, UNDEFINED, Encoding, element_bytes, header
 from node.dicom.encapsulated import to_items
 from node.dicom.headers import assemble, header_bytes, header_copy, open_copy, parse_header
-from node.dicom.marked import HEADER_COPY, KEY_HINT, SEALED_RECORD, Work
+from node.dicom.marked import HEADER_COPY, KEY_HINT, SEALED_RECORD
 from node.dicom.reader import read, read_dataset
 from node.errors import UnsealableError
 
@@ -58,7 +59,7 @@ def shown(data: bytes) -> pydicom.Dataset:
 def restored(data: bytes, obj, changes, *, copy: bool = True) -> bytes:
     """What the marked bytes and the undo data give back, as a file."""
     packed = header_copy(obj) if copy else None
-    undo = marked.undo(obj, changes, header_copy=packed is not None)
+    undo = marked.undo(obj, changes, raw=marked.MAX_RAW if packed else None)
     original = parse_header(open_copy(packed)) if packed else None
     found = read(data)
     back = marked.undress(found, undo, original)
@@ -192,7 +193,7 @@ def test_a_seal_in_the_header_alone_adds_the_private_block_and_nothing_else():
     found = read(sealed)
     assert set(found.index) - set(obj.index) == {0x5EA10010, 0x5EA11001, 0x5EA11002, 0x5EA11003}
     assert set(obj.index) <= set(found.index)
-    undo = marked.undo(obj, changes, header_copy=False)
+    undo = marked.undo(obj, changes, raw=None)
     assert len(undo) < 30
     header = marked.undress(found, undo)
     assert marked.refill(header, found, obj.file) == obj.file + obj.dataset
@@ -202,7 +203,7 @@ def test_an_object_without_pixels_is_sealed_in_its_header():
     data = part10(dataset())
     obj = read(data)
     sealed, changes = dressed(obj, image=False)
-    header = marked.undress(read(sealed), marked.undo(obj, changes, header_copy=True))
+    header = marked.undress(read(sealed), marked.undo(obj, changes, raw=marked.MAX_RAW))
     assert marked.refill(header, read(sealed), obj.file) == data
 
 
@@ -218,7 +219,7 @@ def test_an_offset_table_goes_with_the_stream_that_it_describes(in_pixels):
     stored = pixels.Stored(to_items([b"other"]), obj.transfer_syntax_uid) if in_pixels else None
     found = read_dataset(marked.dress(obj, changes, stored, private={}), obj.transfer_syntax_uid)
     assert (0x7FE00001 in found.index) is not in_pixels
-    back = marked.undress(found, marked.undo(obj, changes, header_copy=False))
+    back = marked.undress(found, marked.undo(obj, changes, raw=None))
     assert back == header_bytes(obj)
     if not in_pixels:
         assert read(marked.refill(back, found)).dataset == data
@@ -250,7 +251,7 @@ def test_our_block_stands_beside_those_of_others():
     found = read(sealed)
     assert marked.private_block(found) == 0x11
     assert marked.private_value(found, SEALED_RECORD) == b"record"
-    header = marked.undress(found, marked.undo(obj, changes, header_copy=False))
+    header = marked.undress(found, marked.undo(obj, changes, raw=None))
     assert header == header_bytes(obj)
 
 
@@ -314,7 +315,7 @@ def test_a_description_that_leaves_no_room_stays():
 def test_undo_data_are_small():
     obj = read(image(WORDS, SmallestImagePixelValue=0))
     changes = marked.plan(obj, WORK, image=True)
-    assert len(marked.undo(obj, changes, header_copy=True)) < 80
+    assert len(marked.undo(obj, changes, raw=marked.MAX_RAW)) < 80
 
 
 @pytest.mark.parametrize("before", SYNTAXES[:3])
@@ -328,7 +329,7 @@ def test_a_header_written_anew_in_another_encoding_is_undone_in_that_encoding(be
     }
     obj = read(image(WORDS, syntax=before, **attributes))
     changes = marked.plan(obj, WORK, image=True)
-    undo = marked.undo(obj, changes, header_copy=False)
+    undo = marked.undo(obj, changes, raw=None)
     found = read(image(WORDS ^ 1, syntax=after, ImageType="DERIVED", PatientID="new"))
     header = marked.undress(found, undo)
     back = read(

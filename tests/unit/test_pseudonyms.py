@@ -1,0 +1,144 @@
+"""Objects whose identity is taken out, sealed, and given back."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+
+import numpy as np
+import pydicom
+import pytest
+from making import dataset, image, part10
+from masks import canaries
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from sealing import ORDER, examiner, marker, sample
+
+from node.crypto.keyring import MemoryKeys
+from node.crypto.mapping import Mapping
+from node.dicom import reader
+from node.errors import UnsealableError
+from node.mark.message import own
+from node.pseudonyms import Pseudonyms
+from node.types import Profile, VerdictKind
+
+KEYS = MemoryKeys([bytes(range(32))])
+MAPPING = Mapping(b"m" * 32)
+BASIC = Pseudonyms(MAPPING, Profile("basic"))
+HIDDEN = replace(ORDER, pseudonyms=BASIC, carrier="auto", keep_file=True)
+ICON = 0x00880200
+NOISE = np.random.default_rng(5).normal(1000, 3, (1, 256, 256, 1)).astype(np.uint16)
+
+
+def file_with_everything(syntax: str, *, pixels: bool) -> tuple[bytes, set[bytes]]:
+    """A file with a canary wherever the patient may be, its meta information included."""
+    ds, planted = canaries()
+    planted = {value: tag for value, tag in planted.items() if tag != ICON}
+    block = ds.private_block(0x0029, "Wqx ACME", create=True)
+    block.add_new(0x10, "OB", b"Wqx private")
+    icon = pydicom.Dataset()
+    icon.PixelData = b"Wqx icon"
+    icon["PixelData"].VR = "OB"
+    ds.IconImageSequence = [icon]
+    ds.add_new(0x60003000, "OW", b"Wqx over")
+    if pixels:
+        data = image(NOISE, stored=12, syntax=syntax)
+        whole = pydicom.dcmread(io.BytesIO(data))
+    else:
+        whole = dataset()
+    whole.update(ds)
+    data = part10(whole, syntax)
+    values = {value if isinstance(value, bytes) else value.encode() for value in planted}
+    return b"Wqx preamble".ljust(128, b"\0") + data[128:], values | {b"Wqx"}
+
+
+@pytest.mark.filterwarnings("ignore")  # canaries are no valid values
+@pytest.mark.parametrize("pixels", [True, False])
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
+)
+def test_nothing_of_the_patient_is_left_and_all_of_it_comes_back_byte_for_byte(syntax, pixels):
+    data, values = file_with_everything(syntax, pixels=pixels)
+    assert all(value in data for value in values)
+
+    made = marker(KEYS).mark(data, HIDDEN)
+
+    assert [value for value in values if value in made.data] == []
+    found = examiner(KEYS).examine(made.data)
+    assert found.verdict.kind is VerdictKind.INTACT
+    assert found.restored == data
+
+
+def test_the_object_sent_has_the_derived_uid_in_command_meta_information_and_data_set():
+    data = sample("CT_small.dcm")
+    original = reader.read(data).text("SOPInstanceUID")
+
+    made = marker(KEYS).mark(data, HIDDEN)
+
+    found = pydicom.dcmread(io.BytesIO(made.data))
+    derived = BASIC.uid(original)
+    assert made.sop_instance_uid == found.SOPInstanceUID == derived != original
+    assert found.file_meta.MediaStorageSOPInstanceUID == derived
+    assert original.encode() not in made.data
+
+
+def test_the_object_says_how_its_identity_was_removed():
+    profile = Profile("p", dates="shift", retain_device=True)
+    order = replace(HIDDEN, pseudonyms=Pseudonyms(MAPPING, profile))
+
+    found = pydicom.dcmread(io.BytesIO(marker(KEYS).mark(sample("CT_small.dcm"), order).data))
+
+    assert found.PatientIdentityRemoved == "YES"
+    assert re.match("PS3.15 Basic", found.DeidentificationMethod)
+    codes = [item.CodeValue for item in found.DeidentificationMethodCodeSequence]
+    assert codes == ["113100", "113104", "113107", "113109"]
+    assert found.LongitudinalTemporalInformationModified == "MODIFIED"
+
+
+def test_an_image_with_room_carries_what_was_changed_in_its_pixels_as_well():
+    made = marker(KEYS).mark(image(NOISE, stored=12, PatientComments="is well"), HIDDEN)
+    ds = pydicom.dcmread(io.BytesIO(made.data))
+    del ds[0x5EA11001]  # an archive that drops private elements leaves the pixels
+    kept = io.BytesIO()
+    ds.save_as(kept)
+
+    found = examiner(KEYS).examine(kept.getvalue())
+
+    assert made.carrier == "pixels"
+    assert found.exact
+    assert pydicom.dcmread(io.BytesIO(found.restored or b"")).PatientComments == "is well"
+
+
+def test_sealing_again_gives_the_same_bytes():
+    data = image(NOISE, stored=12)
+    assert marker(KEYS).mark(data, HIDDEN) == marker(KEYS).mark(data, HIDDEN)
+
+
+def test_the_robust_mark_and_pseudonyms_go_together():
+    order = replace(HIDDEN, robust=own(bytes(32)).message(7))
+    data = sample("693_UNCR.dcm")
+
+    made = marker(KEYS).mark(data, order)
+
+    assert made.robust
+    assert examiner(KEYS).examine(made.data).restored == data
+
+
+def test_a_picture_with_burned_in_names_is_not_sealed():
+    with pytest.raises(UnsealableError) as caught:
+        marker(KEYS).mark(image(NOISE, BurnedInAnnotation="YES"), HIDDEN)
+    assert caught.value.code == "burned_in"
+
+
+def test_uids_alone_can_be_derived():
+    order = replace(ORDER, pseudonyms=Pseudonyms(MAPPING, None), carrier="auto", keep_file=True)
+    data = sample("CT_small.dcm")
+    before = reader.read(data)
+
+    made = marker(KEYS).mark(data, order)
+
+    after = pydicom.dcmread(io.BytesIO(made.data))
+    assert after.SOPInstanceUID == made.sop_instance_uid != before.text("SOPInstanceUID")
+    assert after.PatientName == before.text("PatientName")
+    assert "PatientIdentityRemoved" not in after
+    assert examiner(KEYS).examine(made.data).restored == data
