@@ -3,8 +3,8 @@
 Success is answered only when the object is durable and its rows are committed.
 Until then the modality keeps its copy; a resend is always safe.
 
-SECURITY: holds no keys. Nothing here changes a byte of the data set, and no
-name, path or log line is made from one.
+SECURITY: holds no keys but the public one of the audit officer. Nothing here
+changes a byte of the data set, and no name, path or log line is made from one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from node.dicom import reader, status
+from node.dicom.identity import collect
 from node.dicom.scp import RejectedError
 from node.errors import RefusedError
 from node.failpoint import reach
@@ -26,10 +27,13 @@ from node.types import Action, Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from node.about import Patients
     from node.config.config import Workstation
     from node.dicom.scp import StoreRequest
     from node.spool.base import BlobStore, Ledger
     from node.types import Decision, Instance, Peer, Source
+
+    Facts = dict[str, str | int | float]
 
 QUIET = 60.0  # seconds in which an address causes one audit event of refusal
 MAX_QUIET = 1024  # addresses remembered for that
@@ -45,6 +49,7 @@ class StorageReceiver:
     :param workstation_of: names the listed workstation that a peer is, or None.
     :param called_aets: AE titles that the node answers to.
     :param pseudonym: turns a UID into what events and logs may say.
+    :param patients: notes whom an object is about, for the audit officer alone.
     :param ring: wakes stage 2 after an object was accepted.
     :param clock: seconds since the epoch, UTC.
     """
@@ -59,6 +64,7 @@ class StorageReceiver:
         called_aets: frozenset[str],
         workstation_of: Callable[[Peer, tuple[str, ...]], Workstation | None] = lambda *_: None,
         pseudonym: Callable[[str], str],
+        patients: Patients,
         ring: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -66,6 +72,7 @@ class StorageReceiver:
         self.ledger = ledger
         self.decide = decide
         self.pseudonym = pseudonym
+        self.patients = patients
         self.ring = ring
         self.clock = clock
         # a deflated data set takes the memory of the inflated one: one at a time
@@ -163,9 +170,9 @@ class Receipt:
         receiver, request = self._receiver, self._request
         reach("receive.whole")
         with self._stack:
-            described = self._describe()
+            described, about = self._describe()
             decision = receiver.decide(described)
-            event = self._event(described, decision)
+            event = self._event(described, decision, about)
             if decision.action is Action.REFUSE:
                 receiver.ledger.record(replace(event, event="instance_refused", outcome="refused"))
                 raise RefusedError("the route refuses the object")
@@ -191,8 +198,11 @@ class Receipt:
         """Remove the partial blob."""
         self._stack.close()
 
-    def _describe(self) -> Instance:
-        """Parse the object within the reader's bounds; pixels are not touched."""
+    def _describe(self) -> tuple[Instance, Facts]:
+        """Parse the object within the reader's bounds; pixels are not touched.
+
+        :returns: what it is, and for the audit log alone, sealed, whom it is about.
+        """
         request = self._request
         deflated = request.transfer_syntax_uid == reader.DEFLATED_LE
         with (
@@ -201,10 +211,11 @@ class Receipt:
         ):
             obj = reader.read(data)
             reader.check_command(obj, request.sop_class_uid, request.sop_instance_uid)
-            return reader.describe(obj, "", self._size, request.peer, self._received_at)
+            described = reader.describe(obj, "", self._size, request.peer, self._received_at)
+            return described, self._receiver.patients.seal(self._received_at, collect(obj))
 
-    def _event(self, instance: Instance, decision: Decision) -> Event:
-        facts: dict[str, str | int | float] = {
+    def _event(self, instance: Instance, decision: Decision, about: Facts) -> Event:
+        facts: Facts = about | {
             "route": decision.route.name if decision.route else "",
             "action": decision.action.value,
             "source": instance.peer.source,

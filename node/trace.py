@@ -32,7 +32,14 @@ STEPS = {
     "entry_forgotten": "forgotten",
 }
 """What people call an event; others are called by their own names."""
-ABOUT = ("entry", "destination", "workstation", "verdict", "objects")  # told in other columns
+ABOUT = (
+    "entry",
+    "destination",
+    "workstation",
+    "verdict",
+    "objects",
+    "patient",
+)  # told in other columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
 STAGES = {
     "receive", "process", "pseudonyms", "seal", "classical", "sharing", "forward", "verify",
     "copies", "judge", "readback", "desk", "witness", "passage", "retrieve", "reap", "keeping",
-    "worker", "history", "trace", "reconcile",
+    "worker", "history", "trace", "reconcile", "about", "access",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}

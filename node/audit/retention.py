@@ -91,7 +91,7 @@ def holds(directory: Path) -> dict[str, dict[str, str]]:
         found = json.loads((directory / HOLDS).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError:
+    except (ValueError, PermissionError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(item, dict) for item in found.values()):
         raise AuditError(f"{HOLDS} cannot be understood")
@@ -121,14 +121,17 @@ def release(directory: Path, name: str) -> None:
 
 
 def _keep(directory: Path, standing: dict[str, dict[str, str]]) -> None:
+    """Write the holds durably; they belong to whom the log belongs, also where root writes."""
     fresh = directory / f"{HOLDS}.new"
-    fresh.write_text(json.dumps(standing, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    fresh.chmod(0o600)
-    descriptor = os.open(fresh, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        owner = directory.stat()
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+        file.write(json.dumps(standing, indent=1, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(directory / HOLDS)
 
 

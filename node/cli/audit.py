@@ -6,7 +6,9 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from node.cli import audit_keeping as keeping
 from node.cli import audit_proofs as proofs
+from node.cli import audit_reports as reports
 from node.cli.actor import local_user
 from node.cli.arguments import configured
 from node.errors import AuditError
@@ -51,6 +53,8 @@ def add_arguments(parser: Parser) -> None:
     """Add the commands."""
     commands = parser.add_subparsers(dest="command", required=True)
     proofs.add_commands(commands)
+    reports.add_commands(commands)
+    keeping.add_commands(commands)
     tail = commands.add_parser("tail", description="show the last events")
     proofs.add_log(tail)
     tail.add_argument(
@@ -98,7 +102,7 @@ def _event(line: bytes) -> dict[str, Any]:
 
 def _text(event: dict[str, Any]) -> str:
     words = [str(event.get(key, "")) for key in ("seq", "ts", "event", "outcome", "actor")]
-    words += [f"{key}={value}" for key, value in event["facts"].items()]
+    words += [f"{key}={value}" for key, value in event["facts"].items() if key != "patient"]
     return " ".join(word for word in words if word)
 
 
@@ -126,4 +130,6 @@ COMMANDS = {
     "gaps": proofs.run_gaps,
     "tail": _tail,
     "rejoin": _rejoin,
+    **reports.RUN,
+    **keeping.RUN,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from node.cli import methods
 from node.cli.arguments import configured
 from node.cli.objects import Score, Target, add_source, sources
+from node.cli.reveals import reveals
 from node.cli.verify import EXIT
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 NAME = "extract"
 HELP = "read the patient's data and the logo out of sealed objects"
 EPILOG = """
-What is printed is patient data: mind where it goes.
+What is printed is patient data: mind where it goes. The audit log is told of
+each record before it is printed.
 
 From a file that nodectl seal --embedder wrote, what it carries is read: the
 record, or the bytes of --payload, which --payload writes to a file here.
@@ -60,7 +62,11 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
     config = configured(args)
     score = Score()
-    with sources(args, config, out) as files, wiring.codec() as codec:
+    with (
+        sources(args, config, out) as files,
+        wiring.codec() as codec,
+        reveals(config) as telling,
+    ):
         examiner = wiring.examiner(config, codec)
         logos = Target(args.logo, args.files or [f.path for f in files]) if args.logo else None
         cargos = (
@@ -69,9 +75,14 @@ def run(args: argparse.Namespace, out: Out) -> int:
         for file in files:
             by_method = methods.read(file, args.embedder, config, codec)
             if by_method is not None:
+                if by_method[1].record is not None:
+                    shown = by_method[1]
+                    data = file.path.read_bytes()
+                    telling.tell("record_extracted", data, shown.verdict, shown.record)
                 score.count(_by_method(file, *by_method, cargos, out))
                 continue
-            found = examiner.examine(file.path.read_bytes())
+            data = file.path.read_bytes()
+            found = examiner.examine(data)
             facts = {
                 "file": file.path,
                 "verdict": found.verdict.kind,
@@ -81,6 +92,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 score.count(EXIT[found.verdict.kind])
                 out.answer(facts, f"{file.path}: {found.verdict.kind.value}: no record can be read")
                 continue
+            original = found.restored or data
+            telling.tell("record_extracted", original, found.verdict, found.record)
             attributes = dict(identity.readable(found.record.attributes))
             lines = [f"  {keyword}: {value}" for keyword, value in attributes.items()]
             if logos and found.record.logo:

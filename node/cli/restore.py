@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from node.cli.arguments import configured
 from node.cli.objects import Score, Target, add_source, sources
+from node.cli.reveals import reveals
 from node.cli.verify import EXIT, findings, told
 from node.types import VerdictKind
 
@@ -21,7 +22,8 @@ HELP = "write the originals of sealed objects, bit for bit"
 EPILOG = """
 Writes an original only where it is proved to be what was sealed. With
 --partial the best that can be had is written, too: intact tiles of a changed
-image are the original, changed ones are as found.
+image are the original, changed ones are as found. The audit log is told of
+each original before it is written.
 
 EXAMPLES
   nodectl --config /etc/sealnode restore sealed.dcm -o original.dcm
@@ -50,7 +52,11 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
     config = configured(args)
     score = Score()
-    with sources(args, config, out) as files, wiring.codec() as codec:
+    with (
+        sources(args, config, out) as files,
+        wiring.codec() as codec,
+        reveals(config) as telling,
+    ):
         if args.destination and not files:
             score.count(EXIT[VerdictKind.UNMARKED])
         examiner = wiring.examiner(config, codec)
@@ -63,7 +69,9 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 text = told(facts)
                 if found.restored is not None and (found.exact or args.partial):
                     place = target.place(file)
-                    place.write_bytes(found.restored)
+                    restored = found.restored
+                    telling.tell("original_restored", restored, found.verdict, found.record)
+                    place.write_bytes(restored)
                     facts["restored"] = place
                     text += f"\n  written: {place}" + ("" if found.exact else " (not the original)")
                 score.count(0 if found.exact else EXIT[found.verdict.kind])

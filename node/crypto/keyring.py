@@ -33,6 +33,8 @@ MAPPING = "mapping.key"
 ROBUST = "robust.key"
 AUDIT = "audit.key"
 AUDIT_PUBLIC = "audit.pub"
+OFFICER = "audit-officer.key"
+OFFICER_PUBLIC = "audit-officer.pub"
 SHARE = "share.key"
 SHARE_PUBLIC = "share.pub"
 CAPSULES = "epochs"
@@ -188,6 +190,21 @@ class DirectoryKeys:
         :raises ConfigError: there is no usable key.
         """
         return self._secret(AUDIT, lambda data: data.decode("ascii", errors="replace").strip())
+
+    def audit_officer(self) -> Recipient | None:
+        """Return who reads the patients in the audit log, or None where nobody does.
+
+        :raises ConfigError: the file is damaged.
+        """
+        path = self.directory / OFFICER_PUBLIC
+        return _parsed(path, keyfile.PUBLIC, parse_recipient) if path.exists() else None
+
+    def audit_officer_identity(self) -> Identity:
+        """Return the identity that reads the patients in the audit log.
+
+        :raises ConfigError: there is no usable key.
+        """
+        return self._secret(OFFICER, parse_identity)
 
     def share_signer(self) -> signer.Signer:
         """Return what signs the shares that this site makes.

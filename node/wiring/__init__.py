@@ -29,7 +29,15 @@ from node.wiring.sealing import (
     pseudonyms,
     sharer,
 )
-from node.wiring.spool import audit_folder, audit_log, blobs, doorbell, ledger
+from node.wiring.spool import (
+    audit_folder,
+    audit_log,
+    blobs,
+    doorbell,
+    ledger,
+    months_folder,
+    patients,
+)
 from node.wiring.stages import (
     SLOT,
     STAGES,
@@ -65,7 +73,9 @@ __all__ = [
     "limits",
     "logo",
     "marker",
+    "months_folder",
     "namer",
+    "patients",
     "processor",
     "proved",
     "pseudonyms",

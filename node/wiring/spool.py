@@ -11,6 +11,7 @@ from node.wiring.sealing import keys
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from node.about import Patients
     from node.audit.log import JsonLog
     from node.config.config import Config
     from node.spool.base import BlobStore, Ledger
@@ -56,6 +57,20 @@ def audit_log(config: Config) -> JsonLog:
     if signer is None:
         structlog.get_logger().warning("checkpoints_off", hint="there is no audit.key")
     return JsonLog(audit_folder(config), signer=signer)
+
+
+def patients(config: Config) -> Patients:
+    """Return what notes patients in audit events."""
+    from node.about import Patients
+    from node.crypto.months import MonthSealer
+
+    officer = keys(config).audit_officer() if config.audit.patients else None
+    return Patients(MonthSealer(months_folder(config), officer) if officer else None)
+
+
+def months_folder(config: Config) -> Path:
+    """Return where the keys of the months lie that patients are noted under."""
+    return audit_folder(config) / "months"
 
 
 def audit_folder(config: Config) -> Path:

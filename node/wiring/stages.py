@@ -14,7 +14,7 @@ from node.errors import ProofError
 from node.types import Action, Unsealable
 from node.wiring.network import sender
 from node.wiring.sealing import copies, keys, logo, marker, pseudonyms, sharer
-from node.wiring.spool import audit_folder, blobs, doorbell, ledger
+from node.wiring.spool import audit_folder, blobs, doorbell, ledger, patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,7 @@ def receiver(config: Callable[[], Config]) -> StorageReceiver:
         ),
         called_aets=frozenset({now.node.aet}),
         pseudonym=keys(now).pseudonymizer().pseudonym,
+        patients=patients(now),
         ring=doorbell(now, "process").ring,
     )
 

@@ -17,6 +17,7 @@ from network import (
 from pydicom import dcmread
 from structlog.testing import capture_logs
 
+from node.about import Patients
 from node.dicom import reader
 from node.dicom.scp import RejectedError, StoreRequest
 from node.dicom.scu import StorageScu, echo
@@ -51,6 +52,7 @@ class Node:
         self.now = 1000.0
         self.seen = []
         self.receiver = StorageReceiver(
+            patients=Patients(None),
             blobs=self.blobs,
             ledger=self.ledger,
             decide=self.decide,

@@ -19,6 +19,7 @@ from running import free_ports, wait_for
 from sealing import ORDER, examiner, marker, sample
 
 from node import routing
+from node.about import Patients
 from node.config.config import Workstation
 from node.crypto.keyring import MemoryKeys
 from node.desk import Desk, ask
@@ -90,6 +91,7 @@ class World:
         )
         source = Source("ct", "MODALITY", here)
         receiver = StorageReceiver(
+            patients=Patients(None),
             blobs=self.blobs,
             ledger=self.ledger,
             decide=lambda _: None,

@@ -6,9 +6,13 @@ import json
 import shutil
 
 import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 
 from node import wiring
+from node.cli.actor import local_user
 from node.config.load import load
+from node.reap import drain
 from node.types import Event
 
 
@@ -163,3 +167,95 @@ def test_what_never_arrived_is_shown_as_a_gap(nodectl, site):
 
     assert json.loads(row)["missing"] == ["pacs"]
     assert json.loads(row)["state"] == "waiting"
+
+
+# Reports
+
+
+@pytest.fixture
+def revealed(nodectl, site, tmp_path):
+    """A site where somebody has read a record and restored an original."""
+    sealed = tmp_path / "sealed.dcm"
+    nodectl("--config", site, "seal", get_testdata_file("CT_small.dcm"), "-o", sealed)
+    nodectl("--config", site, "extract", sealed)
+    nodectl("--config", site, "restore", sealed, "-o", tmp_path / "restored.dcm")
+    settle(site)
+    return site
+
+
+def settle(site):
+    config = load(site)
+    ledger, sink = wiring.ledger(config), wiring.audit_log(config)
+    drain(ledger, sink)
+    sink.close()
+    ledger.close()
+
+
+def test_who_has_seen_a_patient_is_told_and_so_is_who_asked(nodectl, revealed):
+    ended = nodectl("--config", revealed, "audit", "who-revealed", "--patient", "1CT1", "--json")
+
+    rows = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [row["event"] for row in rows] == ["record_extracted", "original_restored"]
+    assert {row["actor"] for row in rows} == {local_user()}
+    assert rows[0]["patient"]["PatientName"] == "CompressedSamples^CT1"
+    settle(revealed)
+    last = json.loads(
+        nodectl("--config", revealed, "audit", "tail", "--json").stdout.split("\n")[-2]
+    )
+    assert (last["event"], last["facts"]["rows"]) == ("audit_read", 2)
+    assert "1CT1" not in "".join(p.read_text() for p in revealed.rglob("*.jsonl"))
+
+
+def test_a_uid_names_the_object_too(nodectl, revealed):
+    uid = dcmread(get_testdata_file("CT_small.dcm")).SOPInstanceUID
+    assert "original_restored" in nodectl("--config", revealed, "audit", "who-revealed", uid).stdout
+    assert "original" not in nodectl("--config", revealed, "audit", "who-revealed", "1.2").stdout
+    assert nodectl("--config", revealed, "audit", "who-revealed").status == 2
+
+
+def test_without_the_officers_key_no_patient_is_told(nodectl, revealed, tmp_path):
+    key = (revealed / "keys" / "audit-officer.key").rename(tmp_path / "officer.key")
+
+    assert nodectl("--config", revealed, "audit", "report", "--patient", "1CT1").status == 12
+    table = nodectl("--config", revealed, "audit", "report").stdout
+    own = nodectl("--config", revealed, "audit", "report", "--officer", key).stdout
+
+    assert "sealed" in table
+    assert "1CT1" not in table
+    assert "1CT1" in own
+
+
+def test_a_report_is_a_csv_and_a_page_that_run_nothing(nodectl, site):
+    sink = wiring.audit_log(load(site))
+    sink.append(1, 1.8e9, Event("peer_rejected", "", "=cmd|<script>", "refused"))
+    sink.close()
+
+    page = nodectl("--config", site, "audit", "report", "--format", "html").stdout
+    rows = nodectl("--config", site, "audit", "report", "--format", "csv").stdout
+
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+    assert ",'=cmd|<script>," in rows
+
+
+def test_an_erased_month_leaves_a_log_that_is_whole(nodectl, revealed):
+    months = revealed / "state" / "audit" / "months"
+    [key] = months.iterdir()
+    key.rename(months / "2020-01.month")
+    said = nodectl("--config", revealed, "audit", "erase", "--month", "2020-01")
+    assert (said.status, "no terminal" in said.stderr) == (2, True)
+    nodectl("--config", revealed, "audit", "hold", "case", "--reason", "a court asks")
+    held = nodectl("--config", revealed, "audit", "erase", "--month", "2020-01", "--yes")
+    assert (held.status, "legal hold stands: case" in held.stderr) == (14, True)
+    nodectl("--config", revealed, "audit", "release", "case")
+
+    assert (
+        nodectl("--config", revealed, "audit", "erase", "--month", "2020-01", "--yes").status == 0
+    )
+
+    settle(revealed)
+    assert "2020-01  erased" in nodectl("--config", revealed, "audit", "months").stdout
+    assert nodectl("--config", revealed, "audit", "verify").status == 0
+    tail = nodectl("--config", revealed, "audit", "tail", "-n", "3", "--json").stdout
+    told = [json.loads(line)["event"] for line in tail.splitlines()]
+    assert told == ["audit_held", "audit_released", "audit_month_erased"]

@@ -51,6 +51,8 @@ def test_a_new_directory_has_the_published_files_and_modes(keys):
         "robust.key": 0o400,
         "audit.key": 0o400,
         "audit.pub": 0o444,
+        "audit-officer.key": 0o400,
+        "audit-officer.pub": 0o444,
         "share.key": 0o400,
         "share.pub": 0o444,
         "pseudonym.key": 0o440,
