@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from node import retry
+from node.dicom import reader
 from node.dicom.retrieve import FetchError, Wanted
 from node.errors import DamagedError, StaleClaimError, UnreachableError
 from node.failpoint import reach
@@ -131,8 +132,7 @@ class Readback:
     def _fetched(self, entry: SpoolEntry, delivery: Delivery, folder: Path) -> Judgement:
         sent = self._blob(delivery.blob)
         instance = entry.instance
-        whole = instance.study_instance_uid, instance.series_instance_uid
-        study, series = self.place(instance) if delivery.share else whole
+        study, series = self.place(instance) if delivery.share else _place(instance, delivery, sent)
         wanted = Wanted(
             study,
             series,
@@ -224,3 +224,16 @@ class Readback:
             outcome="success" if good else "failure",
             facts=facts | more,
         )
+
+
+def _place(instance: Instance, delivery: Delivery, sent: bytes | None) -> tuple[str, str]:
+    """Return study and series of what was sent: others than received if UIDs were derived.
+
+    :raises UnreachableError: nobody can tell, since what was sent is gone from the spool.
+    """
+    if delivery.sop_instance_uid == instance.sop_instance_uid:
+        return instance.study_instance_uid, instance.series_instance_uid
+    if sent is None:
+        raise UnreachableError("what was sent is not in the spool", code="sent_gone")
+    obj = reader.read(sent)
+    return obj.text("StudyInstanceUID"), obj.text("SeriesInstanceUID")

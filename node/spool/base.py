@@ -251,7 +251,7 @@ class Ledger(Aftercare, Commitments, Protocol):
         ...
 
     def find(self, sop_instance_uid: str) -> list[SpoolEntry]:
-        """Return the entries of one SOP Instance UID (as received), newest first."""
+        """Return the entries received, or sealed, under a SOP Instance UID, newest first."""
         ...
 
     def query(

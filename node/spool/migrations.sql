@@ -46,3 +46,8 @@ CREATE TRIGGER delivery_reshared AFTER UPDATE OF blob ON delivery
 WHEN old.blob <> '' AND old.blob <> new.blob BEGIN
     INSERT OR IGNORE INTO garbage (blob) VALUES (old.blob);
 END;
+
+-- name: to_4
+
+CREATE INDEX entry_renamed ON entry (sealed_instance_uid)
+    WHERE sealed_instance_uid <> '' AND sealed_instance_uid <> sop_instance_uid;

@@ -389,7 +389,11 @@ FROM delivery JOIN entry ON entry.id = delivery.entry
 WHERE delivery.entry = :entry ORDER BY delivery.id;
 
 -- name: find_entries
-SELECT * FROM entry WHERE sop_instance_uid = :uid ORDER BY id DESC;
+SELECT * FROM entry WHERE sop_instance_uid = :uid
+UNION ALL
+SELECT * FROM entry WHERE sealed_instance_uid = :uid
+    AND sealed_instance_uid <> '' AND sealed_instance_uid <> sop_instance_uid
+ORDER BY id DESC;
 
 -- name: query_all
 SELECT * FROM entry WHERE id > :after ORDER BY id LIMIT :limit;

@@ -45,7 +45,7 @@ class Reading:
         return entry_of(rows[0]), [delivery_of(row) for row in deliveries]
 
     def find(self, sop_instance_uid: str) -> list[SpoolEntry]:
-        """Return the entries of one SOP Instance UID (as received), newest first."""
+        """Return the entries received, or sealed, under a SOP Instance UID, newest first."""
         return self._entries("find_entries", uid=sop_instance_uid)
 
     def query(

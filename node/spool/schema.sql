@@ -1,4 +1,4 @@
--- The rows of the spool, version 3. Times are seconds since the epoch.
+-- The rows of the spool, version 4. Times are seconds since the epoch.
 -- SECURITY: UIDs and routing facts only; no patient attribute has a column.
 
 -- name: schema
@@ -43,6 +43,8 @@ CREATE INDEX entry_uid      ON entry (sop_instance_uid, blob);
 CREATE INDEX entry_state    ON entry (state);
 CREATE INDEX entry_blob     ON entry (blob);
 CREATE INDEX entry_sealed   ON entry (sealed) WHERE sealed <> '';
+CREATE INDEX entry_renamed  ON entry (sealed_instance_uid)
+    WHERE sealed_instance_uid <> '' AND sealed_instance_uid <> sop_instance_uid;
 CREATE INDEX entry_ended    ON entry (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX entry_leased   ON entry (leased_until) WHERE leased_until IS NOT NULL;
 CREATE INDEX entry_waiting  ON entry (since) WHERE state = 'received';

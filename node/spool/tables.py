@@ -152,12 +152,13 @@ class Tables:
             return found.shown(), [delivery.shown() for delivery in self._of(found)]
 
     def find(self, sop_instance_uid: str) -> list[SpoolEntry]:
-        """Return the entries of one SOP Instance UID (as received), newest first."""
-        return [
-            entry
-            for entry in reversed(self._shown())
-            if entry.instance.sop_instance_uid == sop_instance_uid
-        ]
+        """Return the entries received, or sealed, under a SOP Instance UID, newest first."""
+        with self._lock:
+            return [
+                item.shown()
+                for item in reversed(self._entries.values())
+                if sop_instance_uid in {item.instance.sop_instance_uid, item.uids[1]}
+            ]
 
     def query(
         self,

@@ -115,7 +115,11 @@ def known(config: Config, destination: Destination, wanted: Wanted) -> Wanted:
         for d in deliveries
         if d.destination == destination.name and d.transfer_syntax_uid and not d.share
     ]
-    series = {wanted.series_instance_uid or entry.instance.series_instance_uid for entry in entries}
+    series = {
+        wanted.series_instance_uid or entry.instance.series_instance_uid
+        for entry in entries
+        if entry.instance.sop_instance_uid == wanted.sop_instance_uid  # else it has another name
+    }
     return replace(
         wanted,
         series_instance_uid=series.pop() if len(series) == 1 else wanted.series_instance_uid,

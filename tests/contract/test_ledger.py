@@ -176,6 +176,17 @@ def test_other_bytes_under_the_same_uid_are_kept_and_parked(ledger):
     assert [e.id for e in ledger.find("1.2.3")] == [second.entry, first]
 
 
+def test_what_was_sealed_under_another_uid_is_found_by_both(ledger):
+    entry = accept(ledger)
+    (claim,) = ledger.claim_entries("w", limit=1, lease=60)
+    uids = {"sop_class_uid": "1.2", "sop_instance_uid": "2.25.7", "transfer_syntax_uid": "1.2.1"}
+    ledger.ready(claim, OTHER, event=event(), **uids)
+
+    assert [e.id for e in ledger.find("1.2.3")] == [entry]
+    assert [e.id for e in ledger.find("2.25.7")] == [entry]
+    assert ledger.find("") == []
+
+
 def test_a_conflict_that_a_person_releases_goes_its_way(ledger):
     accept(ledger)
     make_ready(ledger, claim_entry(ledger))
