@@ -212,6 +212,7 @@ class Forwarder:
                     reason,
                     event,
                     readback_in=_readback_in(lane.destination, event.object),
+                    commit_in=_commit_in(lane.destination),
                 )
                 reach("forward.settled")
                 _log.info("delivery_sent", object=event.object, **self._names(claim))
@@ -322,6 +323,11 @@ def _readback_in(destination: Destination, pseudonym: str) -> float | None:
     """Return the seconds until an object is read back, or None if it is not to be."""
     chosen = retry.chosen(pseudonym, destination.readback)
     return destination.readback_after if chosen else None
+
+
+def _commit_in(destination: Destination) -> float | None:
+    """Return the seconds until commitment is asked for, or None if it is not to be."""
+    return destination.commitment_after if destination.commitment else None
 
 
 def _compare(digest: hashlib._Hash, delivery: Delivery) -> None:

@@ -26,7 +26,7 @@ KEYS = frozenset(
         "count", "size", "seconds", "free", "reserve", "age", "sop_class", "transfer_syntax",
         "payload_bytes", "psnr", "max_change", "tiles", "altered", "key_id",
         "path", "mistakes", "signal", "exit_code", "children", "kind", "seq",
-        "associations", "shares", "share", "cause", "days", "name", "version",
+        "associations", "shares", "share", "cause", "days", "name", "version", "failed",
     }
 )  # fmt: skip
 MAX_TEXT = 300  # characters of one value

@@ -51,9 +51,11 @@ def services(
         pseudonym=wiring.keys(now).pseudonymizer().pseudonym,
     )
     fit = partial(transcode, codec=codec)
+    commits = wiring.commitment_scp(config, ledger)
 
     def offered(peer: Peer) -> Sequence[Offer]:
-        return [QueryScp(retriever, peer, transcode=fit)] if peer.workstation else []
+        asks: list[Offer] = [QueryScp(retriever, peer, transcode=fit)] if peer.workstation else []
+        return [*asks, *commits(peer)]
 
     return offered
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from node.config.config import Workstation
     from node.dicom.scp import StoreRequest
     from node.spool.base import BlobStore, Ledger
-    from node.types import Decision, Instance, Peer, Source
+    from node.types import Decision, Destination, Instance, Peer, Source
 
     Facts = dict[str, str | int | float]
 
@@ -47,6 +47,8 @@ class StorageReceiver:
     :param decide: says what happens to an instance; reads nothing else.
     :param source_of: names the listed source that a peer is, or None.
     :param workstation_of: names the listed workstation that a peer is, or None.
+    :param destination_of: names the listed destination that may report to the
+        node, or None.
     :param called_aets: AE titles that the node answers to.
     :param pseudonym: turns a UID into what events and logs may say.
     :param patients: notes whom an object is about, for the audit officer alone.
@@ -63,6 +65,7 @@ class StorageReceiver:
         source_of: Callable[[Peer, tuple[str, ...]], Source | None],
         called_aets: frozenset[str],
         workstation_of: Callable[[Peer, tuple[str, ...]], Workstation | None] = lambda *_: None,
+        destination_of: Callable[[Peer], Destination | None] = lambda _: None,
         pseudonym: Callable[[str], str],
         patients: Patients,
         ring: Callable[[], None] = lambda: None,
@@ -79,6 +82,7 @@ class StorageReceiver:
         self.inflating = threading.Lock()
         self._source_of = source_of
         self._workstation_of = workstation_of
+        self._destination_of = destination_of
         self._called_aets = called_aets
         self._told: dict[str, float] = {}
 
@@ -91,15 +95,18 @@ class StorageReceiver:
             self._alert(peer, status.CALLED_UNKNOWN.code)
             raise RejectedError(status.CALLED_UNKNOWN)
         source, workstation = self._source_of(peer, names), self._workstation_of(peer, names)
-        if source is None and workstation is None:
+        destination = self._destination_of(peer)
+        if source is None and workstation is None and destination is None:
             self._alert(peer, status.CALLING_UNKNOWN.code)
             raise RejectedError(status.CALLING_UNKNOWN)
-        if source is not None and self.blobs.free() <= 0:
+        # what a destination has to say may make room; an object is refused when it comes
+        if source is not None and destination is None and self.blobs.free() <= 0:
             raise RejectedError(status.CONGESTED)
         return replace(
             peer,
             source=source.name if source else "",
             workstation=workstation.name if workstation else "",
+            destination=destination.name if destination else "",
         )
 
     def begin(self, request: StoreRequest) -> Receipt:
@@ -108,7 +115,8 @@ class StorageReceiver:
         :raises RefusedError: the peer may ask, but not send.
         :raises SpoolFullError: there is no room.
         """
-        if request.peer.workstation and not request.peer.source:
+        peer = request.peer
+        if (peer.workstation or peer.destination) and not peer.source:
             raise RefusedError("this peer is no source", code="no_source")
         return Receipt(self, request)
 

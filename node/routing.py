@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from node.types import Action, Decision, Tried
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from node.types import Instance, Peer, Route
+    from node.types import Destination, Instance, Peer, Route
 
 
 class Listed(Protocol):
@@ -64,6 +64,24 @@ def source_of(sources: Iterable[S], peer: Peer, names: Iterable[str] = ()) -> S 
         )
         if known and (not source.tls_name or source.tls_name in proved):
             return source
+    return None
+
+
+def destination_of(
+    destinations: Iterable[Destination],
+    peer: Peer,
+    addresses_of: Callable[[str], Iterable[str]],
+) -> Destination | None:
+    """Return the destination that a peer is and that owes the node reports, or None.
+
+    :param addresses_of: gives the addresses of a host; asked only about
+        destinations with the peer's AE title and without ``calls_from``.
+    """
+    for destination in destinations:
+        if destination.commitment and destination.aet == peer.calling_aet:
+            networks = destination.calls_from or addresses_of(destination.host)
+            if any(matches_address(network, peer.address) for network in networks):
+                return destination
     return None
 
 

@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "node"
 ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
 STAGES = {
-    "receive", "process", "pseudonyms", "seal", "classical", "sharing", "forward", "verify",
-    "copies", "judge", "readback", "desk", "witness", "passage", "retrieve", "reap", "keeping",
-    "worker", "history", "trace", "reconcile", "about", "access",
+    "receive", "process", "pseudonyms", "seal", "classical", "sharing", "forward", "commitment",
+    "promise", "verify", "copies", "judge", "readback", "desk", "witness", "passage", "retrieve",
+    "reap", "keeping", "worker", "history", "trace", "reconcile", "about", "access",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}

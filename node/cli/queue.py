@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,7 @@ DELIVERY_COLUMNS = {
     "part": "SHARE",
     "state": "STATE",
     "attempts": "TRIES",
+    "committed": "COMMITTED",
     "reason": "REASON",
 }
 
@@ -157,10 +159,29 @@ def _show(word: str, ledger: Ledger, out: Out) -> None:
         else:
             out.answer(facts)
             count = sum(delivery.share > 0 for delivery in deliveries)
-            rows = [asdict(d) | {"part": f"{d.share}/{count}" if d.share else ""}
-                    for d in deliveries]  # fmt: skip
+            rows = [
+                asdict(one)
+                | {
+                    "part": f"{one.share}/{count}" if one.share else "",
+                    "committed": _committed(one),
+                }
+                for one in deliveries
+            ]
             columns = {k: v for k, v in DELIVERY_COLUMNS.items() if count or k != "part"}
             out.table(rows, columns)
+
+
+def _committed(delivery: Delivery) -> str:
+    """Return when the destination committed to keep an object, or how far that is."""
+    if delivery.committed_at is not None:
+        return datetime.fromtimestamp(delivery.committed_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if delivery.commit_at is None:
+        return ""
+    return (
+        f"asked {delivery.asked} times"
+        if delivery.asked > 1
+        else ("asked" if delivery.asked else "to be asked")
+    )
 
 
 def _row(entry: SpoolEntry) -> dict[str, Any]:

@@ -132,8 +132,8 @@ def processing(config: Config, stop: threading.Event, stack: ExitStack) -> list[
 
 
 def forwarding(config: Config, stop: threading.Event, stack: ExitStack) -> list[Worker]:
-    """Return the loops of stage 3: one for each association to each destination."""
-    workers = []
+    """Return the loops of stage 3: one for each association; those of commitment."""
+    workers = committing(config, stop)
     for destination in config.destinations.values():
         if not destination.enabled:
             continue
@@ -152,6 +152,24 @@ def forwarding(config: Config, stop: threading.Event, stack: ExitStack) -> list[
                     bell=bell,
                 )
             )
+    return workers
+
+
+def committing(config: Config, stop: threading.Event) -> list[Worker]:
+    """Return the loops of commitment: for each destination to ask; for sources to answer."""
+    workers = []
+    idle = config.node.poll * 10
+    rows = wiring.ledger(config)
+    for destination in config.destinations.values():
+        if not destination.commitment:
+            rows.forgo_commitments(destination.name)
+        elif destination.enabled:
+            step = wiring.commitment(config, destination).step
+            workers.append(Worker(f"commitment-{destination.name}", step, idle=idle, stop=stop))
+    unreported = rows.owed().unreported
+    rows.close()
+    if unreported or any(source.host for source in config.sources.values()):
+        workers.append(Worker("commitment", wiring.reporter(config).step, idle=idle, stop=stop))
     return workers
 
 

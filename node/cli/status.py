@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from node.config.config import Config
     from node.spool.aftercare import Finding, Found
     from node.spool.base import Stats
+    from node.spool.commitment import Owed
 
 NAME = "status"
 HELP = "show what waits, where, and for how long"
@@ -29,6 +30,8 @@ EPILOG = """
 Reads the ledger; the node need not run. The age of the oldest object that
 waits for a destination is what tells whether the destination keeps up. What
 came back from a destination is counted by verdict over the last seven days.
+"not committed" is what a destination still has to commit to keep; "requests" is
+for how many storage commitment requests a source still waits to be answered.
 
 EXAMPLES
   nodectl --config /etc/sealnode status
@@ -57,18 +60,27 @@ def run(args: argparse.Namespace, out: Out) -> int:
     try:
         stats = ledger.stats()
         found = ledger.found(since=time.time() - WEEK_SECONDS)
+        owed = ledger.owed()
     finally:
         ledger.close()
-    report(config, stats, out, found)
+    report(config, stats, out, found, owed)
     return 0
 
 
-def report(config: Config, stats: Stats, out: Out, found: Sequence[Found] = ()) -> None:
+def report(
+    config: Config,
+    stats: Stats,
+    out: Out,
+    found: Sequence[Found] = (),
+    owed: Owed | None = None,
+) -> None:
     """Write the status that the counts amount to."""
+    waiting = _waiting(owed, time.time()) if owed else []
     free = shutil.disk_usage(_existing(config.node.state)).free
     queues = [_queue(name, config, stats) for name in ["", *config.destinations]]
     if out.json:
         facts = {"entries": stats.entries, "queues": queues, "found": _by_day(found)}
+        facts |= {"commitment": waiting}
         out.answer(facts | {"disk_free": free, "reserve": config.node.reserve})
         return
     for state, count in stats.entries.items():
@@ -77,6 +89,10 @@ def report(config: Config, stats: Stats, out: Out, found: Sequence[Found] = ()) 
     rows = [{**row, "oldest": duration(row["oldest"]) if row["pending"] else ""} for row in queues]
     columns = {"queue": "QUEUE", "pending": "PENDING", "parked": "PARKED", "oldest": "OLDEST"}
     out.table(rows, columns)
+    if waiting:
+        out.answer({}, "")
+        rows = [row | {"oldest": duration(row["oldest"])} for row in waiting]
+        out.table(rows, {"waits": "COMMITMENT", "number": "NUMBER", "oldest": "OLDEST"})
     if found:
         out.answer({}, "")
         titles = {key: key.upper() for key in ("destination", "modality", "verdict", "number")}
@@ -96,6 +112,18 @@ def _queue(name: str, config: Config, stats: Stats) -> dict[str, Any]:
         "oldest": stats.oldest.get(name, 0.0),
         "enabled": config.destinations[name].enabled if name else True,
     }
+
+
+def _waiting(owed: Owed, now: float) -> list[dict[str, Any]]:
+    named = [
+        *((f"not committed by {name}", name, "", one) for name, one in owed.uncommitted.items()),
+        *((f"requests of {name}", "", name, one) for name, one in owed.unreported.items()),
+    ]
+    return [
+        {"waits": waits, "destination": destination, "source": source, "number": one.number,
+         "oldest": max(0.0, now - one.since)}
+        for waits, destination, source, one in named
+    ]  # fmt: skip
 
 
 def _by_day(found: Sequence[Found]) -> list[dict[str, Any]]:

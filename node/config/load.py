@@ -160,11 +160,12 @@ def _read_named(kind: str, value: object, file: str, found: Found) -> None:
 def _read_one(kind: str, own: str, raw: object, found: Found) -> None:
     place = found.places[kind, own]
     if kind == "source" and (source := _table(SourceTable, raw, place, found)):
-        found.sources[own] = Source(own, source.aet, source.addresses, source.tls_name)
+        found.sources[own] = Source(name=own, **_values(source))
     elif kind == "workstation" and (asking := _table(WorkstationTable, raw, place, found)):
         found.workstations[own] = Workstation(name=own, **_values(asking))
     elif kind == "destination" and (peer := _table(DestinationTable, raw, place, found)):
-        found.destinations[own] = Destination(name=own, **_values(peer))
+        values = _values(peer) | {"calls_from": peer.calls_from or ()}
+        found.destinations[own] = Destination(name=own, **values)
     elif kind == "hospital" and (hospital := _table(HospitalTable, raw, place, found)):
         logo = "" if hospital.logo is None else str(found.directory / hospital.logo)
         mark = bytes.fromhex(hospital.mark)

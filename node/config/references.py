@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_LOGO = 1 << 20  # bytes
 WILD = frozenset("*?")
+COMMITMENT_RETENTION = 3600.0  # seconds for which a source may ask about what is done
 
 
 @dataclass
@@ -65,6 +66,7 @@ def mistakes_between(found: Found) -> Iterator[str]:
                 yield f'{place}: there is no {kind} "{shown(name)}"{nearest(name, known)}'
     if found.node is not None:
         yield from _about_node(found, found.node)
+        yield from _about_commitment(found, found.node)
     if found.syslog is not None:
         yield from _about_syslog(found.syslog)
     yield from _about_sources(found)
@@ -125,6 +127,19 @@ def _about_syslog(syslog: SyslogSettings) -> Iterator[str]:
         yield 'node.toml: syslog.tls: is missing; transport "tls" needs a [tls.*] table'
     if syslog.tls and not secured:
         yield 'node.toml: syslog.tls: has no meaning with transport "udp"'
+
+
+def _about_commitment(found: Found, node: NodeSettings) -> Iterator[str]:
+    for source in found.sources.values():
+        if source.host and node.retention < COMMITMENT_RETENTION:
+            yield (
+                f"{_place(found, source)}.host: needs node.retention of 1h or more: "
+                f"what is forgotten cannot be committed"
+            )
+    for destination in found.destinations.values():
+        if destination.commitment_wait > destination.commitment_within:
+            place = found.places["destination", destination.name]
+            yield f"{place}.commitment_wait: is longer than commitment_within"
 
 
 def _about_sources(found: Found) -> Iterator[str]:

@@ -36,6 +36,18 @@ class SourceTable:
     tls_name: str = option(
         read.optional_name, "", "name that its certificate must carry; needs a node with TLS"
     )
+    host: str = option(
+        read.optional_host,
+        "",
+        "where its requests for storage commitment are answered; empty if it may make none",
+    )
+    port: int = option(read.integer(1, 65535), 104, "TCP port for that")
+    tls: str = option(
+        read.optional_name, "", "name of the [tls.*] table to answer with", names="tls"
+    )
+    commitment_within: float = option(
+        read.duration("1m", "30d"), "1d", "how long it waits until it hears what is not safe yet"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +94,26 @@ class DestinationTable:
     )
     readback_after: float = option(
         read.duration("1s", "30d"), "1h", "how long after its delivery an object is fetched back"
+    )
+    commitment: bool = option(
+        read.flag, False, "ask it to commit to keep what was delivered (storage commitment)"
+    )
+    commitment_after: float = option(
+        read.duration("0s", "1d"), "10s", "how long after its delivery an object is asked about"
+    )
+    commitment_wait: float = option(
+        read.duration("0s", "10m"),
+        "5s",
+        "how long the association is kept for its answer; it may always open one of its own",
+    )
+    commitment_within: float = option(
+        read.duration("1s", "30d"), "1h", "ask again if it has not answered for so long"
+    )
+    calls_from: tuple[str, ...] | None = option(
+        read.some(read.network),
+        None,
+        "addresses or networks that it answers from; those of its host unless given",
+        example=["10.0.3.0/24"],
     )
     on_tamper: str = option(
         read.choice("block", "warn"),

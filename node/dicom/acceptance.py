@@ -208,7 +208,7 @@ class Acceptance:
         if not self._connections.seat(self._sock, self._address):
             raise RejectedError(status.OVERLOADED)
         asked = {str(context.abstract_syntax) for context in proposed}
-        sends = bool(peer.source) or not peer.workstation
+        sends = bool(peer.source) or not (peer.workstation or peer.destination)
         supported = {
             str(context.abstract_syntax): context
             for context in contexts.accepted(

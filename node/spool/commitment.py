@@ -18,6 +18,8 @@ NEW, REPEATED, CONFLICT = "new", "repeated", "conflict"  # what :meth:`Commitmen
 class Ruling:
     """What follows from a destination's word on one instance.
 
+    :param reason: what the delivery shows then; one that begins with
+        ``commitment`` goes when it has committed.
     :param state: SENT: it is asked again in ``delay`` seconds; PENDING: it is
         sent again; PARKED: a person must look; None: it has committed.
     """

@@ -197,7 +197,10 @@ class MemoryCommitments(MemoryAftercare):
         if ruling.state is None:
             delivery.committed_at, delivery.commit_at = now, None
             delivery.transaction_uid = ""
+            if delivery.reason.startswith("commitment "):
+                delivery.reason = ""
         elif ruling.state is DeliveryState.SENT:
+            delivery.reason = ruling.reason
             delivery.commit_at, delivery.transaction_uid = now + ruling.delay, ""
         else:
             again = ruling.state is DeliveryState.PENDING

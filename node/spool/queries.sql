@@ -287,10 +287,13 @@ FROM delivery JOIN entry ON entry.id = delivery.entry
 WHERE transaction_uid = :transaction_uid AND transaction_uid <> '' AND destination = :destination;
 
 -- name: commit_delivery
-UPDATE delivery SET committed_at = :now, commit_at = NULL, transaction_uid = '' WHERE id = :id;
+UPDATE delivery SET
+    committed_at = :now, commit_at = NULL, transaction_uid = '',
+    reason = CASE WHEN reason LIKE 'commitment %' THEN '' ELSE reason END
+WHERE id = :id;
 
 -- name: postpone_commitment
-UPDATE delivery SET commit_at = :at, transaction_uid = '' WHERE id = :id;
+UPDATE delivery SET commit_at = :at, transaction_uid = '', reason = :reason WHERE id = :id;
 
 -- name: forgo_commitments
 UPDATE delivery SET commit_at = NULL, transaction_uid = ''

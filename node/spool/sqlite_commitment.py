@@ -189,7 +189,8 @@ class SqliteCommitments(SqliteAftercare):
         if ruling.state is None:
             self._do.count(db, "commit_delivery", {"id": number, "now": now})
         elif ruling.state is DeliveryState.SENT:
-            self._do.count(db, "postpone_commitment", {"id": number, "at": now + ruling.delay})
+            later = {"id": number, "at": now + ruling.delay, "reason": ruling.reason}
+            self._do.count(db, "postpone_commitment", later)
         else:
             values = {"id": number, "now": now, "reason": ruling.reason}
             self._do.count(db, "revoke_delivery", values | {"state": ruling.state.value})

@@ -37,13 +37,14 @@ class Unsealable(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end; ``source`` and ``workstation`` name what admits it."""
+    """Who is at the other end; the last three name what admits it."""
 
     calling_aet: str
     called_aet: str
     address: str
     source: str = ""
     workstation: str = ""
+    destination: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,19 @@ class Source:
     """One ``[source.*]``: who may send to the node, from which networks (CIDR).
 
     :param tls_name: name that the client certificate must carry, or ``""``.
+    :param host: where its requests for storage commitment are answered; ``""``
+        where it may make none. ``port`` and ``tls`` belong to it.
+    :param commitment_within: seconds after which it hears what is not safe yet.
     """
 
     name: str
     aet: str
     addresses: tuple[str, ...]
     tls_name: str = ""
+    host: str = ""
+    port: int = 104
+    tls: str = ""
+    commitment_within: float = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,11 @@ class Destination:
     :param associations: how many associations may be open to it at once.
     :param readback: share (0 to 1) of its deliveries that is fetched back and
         verified, ``readback_after`` so many seconds.
+    :param commitment: whether it is asked to commit to keep what it was sent,
+        ``commitment_after`` so many seconds.
+    :param commitment_wait: seconds for which the association is kept for the answer.
+    :param commitment_within: seconds after which it is asked again; then doubled.
+    :param calls_from: networks (CIDR) that it reports from; empty for its host.
     :param on_tamper: ``"block"`` or ``"warn"`` workstations of what was changed.
     :param on_unmarked: ``"pass"`` or ``"block"`` what never was sealed.
     """
@@ -82,6 +95,11 @@ class Destination:
     enabled: bool = True
     readback: float = 0.0
     readback_after: float = 3600.0
+    commitment: bool = False
+    commitment_after: float = 10.0
+    commitment_wait: float = 5.0
+    commitment_within: float = 3600.0
+    calls_from: tuple[str, ...] = ()
     on_tamper: str = "block"
     on_unmarked: str = "pass"
 

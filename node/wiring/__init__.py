@@ -4,6 +4,7 @@ Each function imports what it names when it is called: a light verb such as
 ``nodectl status`` must not pay for numpy.
 """
 
+from node.wiring.commitment import commitment, commitment_scp, reporter
 from node.wiring.network import (
     archive,
     client_tls,
@@ -60,6 +61,8 @@ __all__ = [
     "classical_embedder",
     "client_tls",
     "codec",
+    "commitment",
+    "commitment_scp",
     "copies",
     "doorbell",
     "echo",
@@ -81,6 +84,7 @@ __all__ = [
     "pseudonyms",
     "reaper",
     "receiver",
+    "reporter",
     "requestor",
     "sender",
     "server",

@@ -39,6 +39,7 @@ STAGES = ("receive", "process", "forward", "verify", "reap")
 def receiver(config: Callable[[], Config]) -> StorageReceiver:
     """Return stage 1; it asks for the configuration anew for each peer and object."""
     from node import routing
+    from node.dicom.commitment import addresses_of
     from node.receive import StorageReceiver
 
     now = config()
@@ -49,6 +50,9 @@ def receiver(config: Callable[[], Config]) -> StorageReceiver:
         source_of=lambda peer, names: routing.source_of(config().sources.values(), peer, names),
         workstation_of=lambda peer, names: routing.source_of(
             config().workstations.values(), peer, names
+        ),
+        destination_of=lambda peer: routing.destination_of(
+            config().destinations.values(), peer, addresses_of
         ),
         called_aets=frozenset({now.node.aet}),
         pseudonym=keys(now).pseudonymizer().pseudonym,

@@ -1093,11 +1093,14 @@ def test_what_the_destination_will_not_keep_waits_for_a_person(ledger):
 def test_a_destination_that_cannot_commit_now_is_asked_later(ledger, clock):
     number = wanted_entry(ledger, 0.0)
     ask(ledger)
-    rule(ledger, state=DeliveryState.SENT, delay=50.0)
+    rule(ledger, state=DeliveryState.SENT, reason="commitment 0213H", delay=50.0)
+    assert ledger.get(number)[1][0].reason == "commitment 0213H"
     assert state_of(ledger, number) == (EntryState.DONE, [DeliveryState.SENT])
     assert ledger.transaction("pacs", "9.9") == []
     clock.now += 50
     assert len(ask(ledger, "9.10")) == 1
+    rule(ledger, "9.10")
+    assert ledger.get(number)[1][0].reason == ""
 
 
 def test_a_lost_lease_asks_nothing(ledger, clock):

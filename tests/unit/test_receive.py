@@ -31,6 +31,7 @@ from node.types import (
     Decision,
     Deferred,
     Delivered,
+    Destination,
     EntryState,
     Peer,
     Refused,
@@ -57,6 +58,7 @@ class Node:
             ledger=self.ledger,
             decide=self.decide,
             source_of=self.source_of,
+            destination_of=self.destination_of,
             called_aets=frozenset({"SEALNODE"}),
             pseudonym=lambda uid: "p" + hashlib.sha256(uid.encode()).hexdigest()[:8],
             ring=self.ring,
@@ -70,6 +72,9 @@ class Node:
 
     def source_of(self, peer, _):
         return Source("ct1", "CT1", ("127.0.0.0/8",)) if peer.calling_aet == "CT1" else None
+
+    def destination_of(self, peer):
+        return Destination("pacs", "PACS", "pacs", 104) if peer.calling_aet == "PACS" else None
 
     def ring(self):
         self.rung += 1
@@ -324,3 +329,12 @@ def _announced(data: bytes) -> list[dict[str, str]]:
             "transfer_syntax_uid": obj.transfer_syntax_uid,
         }
     ]
+
+
+def test_a_destination_may_report_but_not_send_and_reports_when_the_spool_is_full():
+    node = Node(room=0)
+    peer = node.receiver.admit(replace(PEER, calling_aet="PACS"), ())
+    assert (peer.source, peer.destination) == ("", "pacs")
+    with pytest.raises(RefusedError) as caught:
+        node.receiver.begin(request_for(sample(), peer=peer))
+    assert caught.value.code == "no_source"

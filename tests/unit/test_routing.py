@@ -12,8 +12,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from node.dicom import reader
-from node.routing import decide, matches_address, matches_text, source_of
-from node.types import ROUTING_KEYWORDS, Action, Instance, Peer, Route, Source, Tried
+from node.routing import decide, destination_of, matches_address, matches_text, source_of
+from node.types import ROUTING_KEYWORDS, Action, Destination, Instance, Peer, Route, Source, Tried
 
 PEER = Peer("CT1", "SEALNODE", "10.0.1.7", "ct1")
 
@@ -183,6 +183,28 @@ SOURCES = [
 def test_a_peer_is_a_source_by_title_address_and_certificate(aet, address, names, expected):
     found = source_of(SOURCES, Peer(aet, "SEALNODE", address), names)
 
+    assert (found.name if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("aet", "address", "expected"),
+    [
+        ("PACS", "10.0.3.7", "named"),
+        ("PACS", "10.0.4.7", "listed"),
+        ("PACS", "::ffff:10.0.3.7", "named"),
+        ("PACS", "10.0.3.8", None),
+        ("QUIET", "10.0.3.7", None),
+        ("OTHER", "10.0.3.7", None),
+    ],
+)
+def test_a_peer_is_a_destination_that_reports_by_title_and_address(aet, address, expected):
+    destinations = [
+        Destination("quiet", "QUIET", "pacs", 104),
+        Destination("named", "PACS", "pacs", 104, commitment=True),
+        Destination("listed", "PACS", "x", 104, commitment=True, calls_from=("10.0.4.0/24",)),
+    ]
+    hosts = {"pacs": ("10.0.3.7", "fd00::7")}
+    found = destination_of(destinations, Peer(aet, "SEALNODE", address), hosts.__getitem__)
     assert (found.name if found else None) == expected
 
 

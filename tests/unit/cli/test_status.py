@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
 import pytest
 
@@ -12,6 +13,7 @@ from node.cli.status import report
 from node.config.load import load
 from node.spool.aftercare import Finding, Found
 from node.spool.base import Stats
+from node.spool.commitment import Open, Owed
 
 STATS = Stats(
     entries={"received": 3, "done": 120, "held": 1, "parked": 2},
@@ -80,3 +82,18 @@ def test_an_empty_spool_is_shown_as_such(nodectl, directory):
 
     assert ended.status == 0
     assert json.loads(ended.stdout)["queues"][0]["pending"] == 0
+
+
+def test_what_is_not_committed_and_not_answered_is_counted(directory, streams):
+    owed = Owed({"pacs-main": Open(5, time.time() - 90)}, {"ct1": Open(1, time.time() - 3700)})
+    report(load(directory), STATS, Out(*streams), (), owed)
+    said = streams[0].getvalue()
+    assert "not committed by pacs-main  5       1 m" in said
+    assert "requests of ct1             1       1 h" in said
+    streams[0].truncate(0)
+
+    report(load(directory), STATS, Out(*streams, json=True), (), owed)
+    rows = json.loads(streams[0].getvalue().strip("\0"))["commitment"]
+    assert [(r["destination"], r["source"], r["number"]) for r in rows] == [
+        ("pacs-main", "", 5), ("", "ct1", 1),
+    ]  # fmt: skip
