@@ -20,8 +20,8 @@ from node.crypto.shares.share import parse as parse_share
 from node.dicom import compare, reader, share_object
 from node.dicom.contexts import LOSSY_SYNTAXES
 from node.errors import UnreadableError
+from node.report import picture
 from node.types import DeliveryState, VerdictKind
-from node.verify import picture
 
 if TYPE_CHECKING:
     from node.dicom.reader import DicomObject

@@ -120,6 +120,7 @@ class Processor:
             lossy=route.lossy,
             robust=self._robust_of(route),
             pseudonyms=self._pseudonyms_of(route),
+            recovery=route.recovery,
         )
         try:
             self._send_on(claim, self._marker.mark(data, order))
@@ -162,6 +163,7 @@ class Processor:
                 "key_id": made.key_id,
                 "payload_bytes": made.payload_bytes,
                 "robust": int(made.robust),
+                "recovery_bytes": made.recovery_bytes,
             }
             if made.quality:
                 facts |= {

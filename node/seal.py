@@ -20,9 +20,10 @@ from node.dicom import headers, identity, marked, reader
 from node.dicom import pixels as pixel_data
 from node.dicom.declaration import Work
 from node.errors import DoesNotFitError, ProofError, QualityError, UnsealableError
-from node.mark import quality, robust
+from node.mark import coarse, quality, robust
+from node.report import measured
 from node.types import Limits, Record, VerdictKind
-from node.verify import HEADER, RECORD, frame, header_binding, measured
+from node.verify import HEADER, RECORD, frame, header_binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,7 @@ class Order:
     :param carrier: ``"pixels"``, ``"header"``, or ``"auto"``: the header
         where the pixels cannot carry the payload.
     :param keep_file: restore preamble and meta information as well.
+    :param recovery: seal a coarse copy of the image into it, as good as fits.
     :param robust: the robust mark to add where there is enough picture for it
         (:mod:`node.copies`); empty for none.
     :param pseudonyms: what the object says instead of who it is about; None
@@ -66,6 +68,7 @@ class Order:
     keep_file: bool = False
     robust: bytes = b""
     pseudonyms: Pseudonyms | None = None
+    recovery: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,19 @@ class Marked:
     payload_bytes: int
     quality: Quality | None = None
     robust: bool = False
+    recovery_bytes: int = 0  #: of the coarse copy
+
+
+SHARES = (1.0, 0.25)
+"""How large the coarse copy may be that is tried, in its usual size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What else is sealed: how to undo the robust mark, and the coarse copy; may be empty."""
+
+    way_back: bytes
+    copy: bytes
 
 
 class Marker:
@@ -139,40 +155,51 @@ class Marker:
             return self._prove(obj, self._in_header(obj, order), order)
         try:
             pixels = pixel_data.load(obj, self._codec, lossy=order.lossy)
-            made = self._in_pixels_twice(pixels, order)
+            made = self._in_pixels_best(pixels, order)
         except (UnsealableError, DoesNotFitError):
             if order.carrier != "auto":
                 raise
             return self._prove(obj, self._in_header(obj, order), order)
         return self._prove(pixels.obj, made, order, pixels)
 
-    def _in_pixels_twice(self, pixels: Pixels, order: Order) -> Marked:
-        """Add the robust mark, then the reversible one; that one alone if both are too much."""
-        if order.robust:
-            with suppress(DoesNotFitError, QualityError):
-                added = robust.add(pixels.carrier, order.robust, window_of(pixels))
-                return replace(self._in_pixels(pixels, order, added), robust=True)
-        return self._in_pixels(pixels, order)
+    def _in_pixels_best(self, pixels: Pixels, order: Order) -> Marked:
+        """Mark with all that is ordered and fits: without the copy before without robust mark.
 
-    def _in_pixels(self, pixels: Pixels, order: Order, added: Added | None = None) -> Marked:
+        :raises DoesNotFitError: not even the seal alone fits.
+        :raises QualityError: that alone changes too much.
+        """
+        added = None
+        if order.robust:
+            with suppress(DoesNotFitError):
+                added = robust.add(pixels.carrier, order.robust, window_of(pixels))
+        window, image = pixels.window, pixels.carrier.samples
+        copies = [coarse.pack(image, window, share) for share in SHARES] if order.recovery else []
+        extras = [(mark, copy) for mark in dict.fromkeys((added, None)) for copy in (*copies, b"")]
+        for mark, copy in extras[:-1]:
+            with suppress(DoesNotFitError, QualityError):
+                return self._in_pixels(pixels, order, mark, copy)
+        return self._in_pixels(pixels, order, None, b"")
+
+    def _in_pixels(self, pixels: Pixels, order: Order, added: Added | None, copy: bytes) -> Marked:
         draft = self._draft(pixels.obj, order, pixels.binding(), image=True)
+        extras = Extras(added.undo if added else b"", copy)
         carrier = replace(pixels.carrier, samples=added.samples) if added else pixels.carrier
         tag_key = self._sealer.tag_key(draft.binding)
-        way_back = added.undo if added else b""
         try:
-            payload = self._seal(draft, pixels.sha256, way_back)
+            payload = self._seal(draft, pixels.sha256, extras)
             samples = self._embedder.embed(carrier, payload, tag_key)
         except DoesNotFitError:
             if draft.copy is None or not draft.raw or order.pseudonyms is None:
                 raise
-            payload = self._seal(replace(draft, raw=0), pixels.sha256, way_back)
+            payload = self._seal(replace(draft, raw=0), pixels.sha256, extras)
             samples = self._embedder.embed(carrier, payload, tag_key)
         found = self._permitted(pixels, samples, robust=added is not None)
         extremes = int(samples.min()), int(samples.max())
         private = self._private(draft) | {marked.QUALITY: quality.state(found)}
         stored = pixels.store(samples)
         dataset = marked.dress(draft.obj, draft.changes, stored, private=private, extremes=extremes)
-        return replace(self._made(draft, dataset, stored, "pixels", payload), quality=found)
+        made = self._made(draft, dataset, stored, "pixels", payload)
+        return replace(made, quality=found, robust=added is not None, recovery_bytes=len(copy))
 
     def _permitted(self, pixels: Pixels, samples: NDArray[np.int32], *, robust: bool) -> Quality:
         """Return what marking costs an image.
@@ -215,7 +242,7 @@ class Marker:
         raw = marked.MAX_RAW_MASKED if hidden else marked.MAX_RAW
         return _Draft(obj, order, changes, binding, copy, raw)
 
-    def _seal(self, draft: _Draft, pixels_sha256: bytes, way_back: bytes = b"") -> bytes:
+    def _seal(self, draft: _Draft, pixels_sha256: bytes, extras: Extras | None = None) -> bytes:
         obj, order, binding = draft.obj, draft.order, draft.binding
         raw = None if draft.copy is None else draft.raw
         record = Record(
@@ -225,7 +252,8 @@ class Marker:
             undo=marked.undo(obj, draft.changes, raw=raw),
             logo=order.logo,
             file=obj.file if order.keep_file else b"",
-            robust=way_back,
+            robust=extras.way_back if extras else b"",
+            coarse=extras.copy if extras else b"",
         )
         return self._sealer.seal(records.encode(record, binding), binding, RECORD)
 

@@ -24,8 +24,8 @@ from node.errors import (
     UnreadableError,
     UnsealableError,
 )
-from node.mark import quality, robust
-from node.mark.picture import Scene, draw
+from node.mark import robust
+from node.recovery import recover
 from node.types import Binding, Region, Verdict, VerdictKind
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from node.dicom.pixels import Codec, Pixels
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
-    from node.types import Extraction, Quality, Record
+    from node.types import Extraction, Record
 
 RECORD, HEADER = b"record", b"header"  # purposes of a seal (docs/formats/payload-v1.md)
 _LENGTH = struct.Struct("<I")
@@ -50,7 +50,9 @@ class Examination:
     :param restored: the original as a Part 10 file, or the best that can be
         had of it, or None.
     :param exact: ``restored`` is the original, proved by its digests.
-    :param samples: the carrier's samples without the mark, where it was found.
+    :param extraction: what was read from the pixels, where a mark was found.
+    :param approximate: samples with the changed regions as a coarse copy shows
+        them, if one was sealed; see :mod:`node.recovery`.
     """
 
     verdict: Verdict
@@ -59,6 +61,7 @@ class Examination:
     exact: bool = False
     pixels: Pixels | None = None
     extraction: Extraction | None = None
+    approximate: NDArray[np.int32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,10 @@ class Examiner:
         verdict = replace(found, coerced=header.coerced)
         if extraction.altered or extraction.unplaced or not pixels_exact:
             verdict = replace(verdict, reason="the pixels differ from what was sealed")
+            width = pixels.facts.columns
+            if again := recover(record.coarse, pixels.carrier, extraction, width):
+                verdict = replace(verdict, details=again.details)
+                evidence = replace(evidence, approximate=again.samples)
         else:
             verdict = _header_verdict(verdict, header)
         file = marked.rebuild(header.original, restored, record.file) if header.original else None
@@ -306,42 +313,6 @@ def _without_robust(pixels: Pixels, extraction: Extraction, record: Record) -> E
         return replace(extraction, samples=robust.remove(carrier, record.robust))
     except UnreadableError:
         return extraction
-
-
-def measured(pixels: Pixels, original: NDArray[np.int32], marked: NDArray[np.int32]) -> Quality:
-    """Return how far marked samples are from the original ones, at the window of the image."""
-    return quality.measure(original, marked, pixels.facts.bits_stored, pixels.window)
-
-
-def cost(found: Examination) -> Quality | None:
-    """Return what the mark that was taken out had cost; None if not all of it came out."""
-    whole = found.verdict.kind in {VerdictKind.INTACT, VerdictKind.HEADER_COERCED}
-    if not whole or found.pixels is None or found.extraction is None:
-        return None
-    return measured(found.pixels, found.extraction.samples, found.pixels.carrier.samples)
-
-
-def picture(found: Examination) -> bytes:
-    """Draw what was found in an image: original, as found, difference, changed regions, as PNG.
-
-    Of several frames the first changed one is drawn.
-    """
-    assert found.pixels is not None
-    facts, carrier = found.pixels.facts, found.pixels.carrier
-    regions = found.verdict.regions
-    frame = regions[0].frame if regions else 0
-    span = slice(frame * facts.rows, (frame + 1) * facts.rows)
-    restored = found.extraction.samples if found.extraction else carrier.samples
-    return draw(
-        Scene(
-            original=restored[span],
-            found=carrier.samples[span],
-            regions=[region for region in regions if region.frame == frame],
-            title=found.verdict.kind.value + (f", frame {frame}" if facts.frames > 1 else ""),
-            window=found.pixels.window,
-            inverted=facts.photometric == "MONOCHROME1",
-        )
-    )
 
 
 def _digest(data: bytes) -> bytes:

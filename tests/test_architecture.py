@@ -13,7 +13,8 @@ ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
 STAGES = {
     "receive", "process", "pseudonyms", "seal", "classical", "sharing", "forward", "commitment",
     "promise", "verify", "copies", "judge", "readback", "desk", "witness", "passage", "retrieve",
-    "reap", "keeping", "worker", "history", "trace", "reconcile", "about", "access",
+    "reap", "keeping", "worker", "history", "trace", "reconcile", "about", "access", "report",
+    "recovery",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}

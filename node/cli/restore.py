@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,15 @@ Writes an original only where it is proved to be what was sealed. With
 image are the original, changed ones are as found. The audit log is told of
 each original before it is written.
 
+With --approximate, changed regions are filled from the coarse copy that was
+sealed into the image (recovery = true in its route). That shows about what was
+there and is NOT the original: such a file has a SOP Instance UID of its own,
+its header says APPROXIMATE, NOT FOR DIAGNOSIS, and it cannot be sealed.
+
 EXAMPLES
   nodectl --config /etc/sealnode restore sealed.dcm -o original.dcm
   nodectl --config /etc/sealnode restore sealed/ -o originals/
+  nodectl --config /etc/sealnode restore changed.dcm -o look.dcm --approximate
   nodectl --config /etc/sealnode restore --from pacs-main --study 1.2.3 -o out/
 
 EXIT STATUS
@@ -44,11 +51,17 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--partial", action="store_true", help="write what is left of changed objects as well"
     )
+    parser.add_argument(
+        "--approximate",
+        action="store_true",
+        help="write changed objects with the changed regions as a coarse copy shows them",
+    )
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Restore each object and say what became of it."""
     from node import wiring
+    from node.recovery import approximation
 
     config = configured(args)
     score = Score()
@@ -67,7 +80,17 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 found = examiner.examine(file.path.read_bytes())
                 facts = findings(file.path, found)
                 text = told(facts)
-                if found.restored is not None and (found.exact or args.partial):
+                rough = approximation(found, time.time()) if args.approximate else None
+                if rough is not None:
+                    place = target.place(file)
+                    place.write_bytes(rough)
+                    facts["approximation"] = place
+                    text += f"\n  written: {place} (APPROXIMATE, NOT FOR DIAGNOSIS)"
+                    out.complain(
+                        f"{place}: APPROXIMATE: changed regions come from a coarse copy",
+                        hint="for a look at what was there; never a substitute for the original",
+                    )
+                elif found.restored is not None and (found.exact or args.partial):
                     place = target.place(file)
                     restored = found.restored
                     telling.tell("original_restored", restored, found.verdict, found.record)

@@ -125,6 +125,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 keep_file=True,
                 robust=robust,
                 pseudonyms=pseudonyms,
+                recovery=route is not None and route.recovery,
             )
             try:
                 made = marker.mark(file.path.read_bytes(), order)
@@ -142,6 +143,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                     "key_id": made.key_id,
                     "payload_bytes": made.payload_bytes,
                     "robust": made.robust,
+                    "recovery_bytes": made.recovery_bytes,
                 }
                 text = f"{file.path}: sealed in the {made.carrier}, {made.payload_bytes} bytes"
                 if robust:

@@ -65,7 +65,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Print a verdict for each object."""
     from node import wiring
-    from node.verify import picture
+    from node.report import picture
 
     config = configured(args)
     score = Score()
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
 def findings(path: Path, found: Examination) -> dict[str, Any]:
     """Return a verdict and its evidence as facts."""
-    from node.verify import cost
+    from node.report import cost
 
     verdict = found.verdict
     facts: dict[str, Any] = {
@@ -113,6 +113,8 @@ def findings(path: Path, found: Examination) -> dict[str, Any]:
         "coerced": verdict.coerced,
         "tiles": verdict.tiles,
         "regions": [_region(region) for region in verdict.regions],
+        "details": [_region(region) for region in verdict.details],
+        "approximate": found.approximate is not None,
         "recoverable": found.exact,
         "hospital": verdict.hospital,
         "recipient": verdict.recipient,
@@ -143,6 +145,13 @@ def told(facts: dict[str, Any]) -> str:
         f"columns {r['column']}..{r['end_column']}"
         for r in facts["regions"]
     ]
+    lines += [
+        f"  surely there: frame {r['frame']}, rows {r['row']}..{r['end_row']}, "
+        f"columns {r['column']}..{r['end_column']}"
+        for r in facts["details"]
+    ]
+    if facts["approximate"]:
+        lines.append("  a coarse copy shows about what was there: --picture, restore --approximate")
     return "\n".join(lines)
 
 

@@ -285,6 +285,9 @@ class RouteTable:
         0,
         "number of whoever gets the images, told by that mark; 0 for none",
     )
+    recovery: bool = option(
+        read.flag, False, "seal a coarse copy into the image, which shows what was there if changed"
+    )
     priority: str = option(
         read.choice(*PRIORITIES), "routine", "routine, high or stat; higher ones leave first"
     )

@@ -21,6 +21,7 @@ GAP = 12
 CAPTION = 44
 INK, PAPER, QUIET = (235, 235, 235), (24, 26, 30), (150, 155, 165)
 ALARM, CALM = (255, 70, 60), (60, 190, 120)
+SURE, ROUGH = (255, 220, 60), (255, 150, 40)
 LOUD = 4  # a change of so many stored values is drawn at full strength
 
 
@@ -34,6 +35,9 @@ class Scene:
     :param window: lowest and highest sample that a viewer would tell apart, or
         None to choose by the samples.
     :param inverted: whether low values are bright (MONOCHROME1).
+    :param details: of the regions; what surely changed.
+    :param approximate: in the regions, ``original`` shows a coarse copy.
+    :param removed: what was taken out; ``found - original`` if None.
     """
 
     original: NDArray[np.int32]
@@ -42,6 +46,9 @@ class Scene:
     title: str
     window: tuple[float, float] | None = None
     inverted: bool = False
+    details: Sequence[Region] = ()
+    approximate: bool = False
+    removed: NDArray[np.int32] | None = None
 
 
 def draw(scene: Scene) -> bytes:
@@ -49,11 +56,13 @@ def draw(scene: Scene) -> bytes:
     low, high = scene.window or _window(scene.original)
     original = _grey(scene.original, low, high, inverted=scene.inverted)
     found = _grey(scene.found, low, high, inverted=scene.inverted)
-    change = np.abs(scene.found - scene.original)
+    change = np.abs(scene.found - scene.original if scene.removed is None else scene.removed)
     most = int(change.max())
     altered = f"{len(scene.regions)} changed" if scene.regions else "none changed"
+    if scene.details:
+        altered += "; surely in the yellow boxes"
     panels = [
-        (original, "restored", "the original where intact"),
+        (original, *_restored(scene)),
         (found, "as found", scene.title),
         (_heat(change), "what was taken out", f"most: ±{most} stored values"),
         (_map(found, scene.regions), "regions", altered),
@@ -74,11 +83,21 @@ def draw(scene: Scene) -> bytes:
         sheet.paste(panel.resize(size, way), (left, CAPTION + GAP))
         pen.text((left, GAP), caption, INK, head)
         pen.text((left, GAP + 23), remark, QUIET, small)
+        corner = left, CAPTION + GAP
         if caption == "regions":
-            _outline(pen, scene.regions, scale, (left, CAPTION + GAP))
+            _outline(pen, scene.regions, scale, corner, ALARM)
+            _outline(pen, scene.details, scale, corner, SURE)
+        elif number == 0 and scene.approximate:
+            _outline(pen, scene.regions, scale, corner, ROUGH)
     out = BytesIO()
     sheet.save(out, "PNG")
     return out.getvalue()
+
+
+def _restored(scene: Scene) -> tuple[str, str]:
+    if scene.approximate:
+        return "restored, NOT EXACT", "boxes: from a coarse copy"
+    return "restored", "the original where intact"
 
 
 def _window(samples: NDArray[np.int32]) -> tuple[float, float]:
@@ -117,7 +136,11 @@ def _map(found: Image.Image, regions: Sequence[Region]) -> Image.Image:
 
 
 def _outline(
-    pen: ImageDraw.ImageDraw, regions: Sequence[Region], scale: float, corner: tuple[int, int]
+    pen: ImageDraw.ImageDraw,
+    regions: Sequence[Region],
+    scale: float,
+    corner: tuple[int, int],
+    colour: tuple[int, int, int],
 ) -> None:
     for r in regions:
         box = (
@@ -126,4 +149,4 @@ def _outline(
             corner[0] + (r.column + r.columns) * scale - 1,
             corner[1] + (r.row + r.rows) * scale - 1,
         )
-        pen.rectangle(box, outline=ALARM, width=2)
+        pen.rectangle(box, outline=colour, width=2)

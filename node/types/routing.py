@@ -194,6 +194,7 @@ class Route:
     lossy: str = "refuse"
     robust: str = ""  #: ``"id"`` adds the hospital's robust mark
     recipient: int = 0  #: number of whoever gets the images, told by that mark
+    recovery: bool = False  #: seals a coarse copy of the image into it
     priority: int = 0
     threshold: int = 0
 

@@ -47,6 +47,7 @@ class Record:
     :param logo: packed by ``mark.logo``; may be empty.
     :param file: preamble and meta information of a sealed *file*, else empty.
     :param robust: how to take the robust layer out again; empty without one.
+    :param coarse: what the image looks like, roughly (:mod:`node.mark.coarse`); may be empty.
     """
 
     attributes: tuple[Attribute, ...]
@@ -56,6 +57,7 @@ class Record:
     logo: bytes = b""
     file: bytes = b""
     robust: bytes = b""
+    coarse: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class Verdict:
 
     :param coerced: keywords (or tags) of header attributes that differ.
     :param regions: where the pixels differ, for TAMPERED.
+    :param details: what surely changed inside them, if a coarse copy tells.
     :param carrier: ``"pixels"`` or ``"header"``: where the seal was found.
     """
 
@@ -153,6 +156,7 @@ class Verdict:
     reason: str = ""
     coerced: tuple[str, ...] = ()
     regions: tuple[Region, ...] = ()
+    details: tuple[Region, ...] = ()
     key_id: str = ""
     carrier: str = ""
     payload_bytes: int = 0

@@ -38,7 +38,15 @@ attributes = st.dictionaries(u32, st.tuples(st.sampled_from(VRS), values), max_s
 )
 sections = st.one_of(st.just(b""), st.binary(max_size=200))
 records = st.builds(
-    Record, attributes, digests, digests, sections, logo=sections, file=sections, robust=sections
+    Record,
+    attributes,
+    digests,
+    digests,
+    sections,
+    logo=sections,
+    file=sections,
+    robust=sections,
+    coarse=sections,
 )
 
 
@@ -122,7 +130,7 @@ def test_a_record_comes_back_as_it_was(found, uid):
 @given(records)
 def test_a_record_never_costs_more_than_its_parts(found):
     encoded = record.encode(found, Binding("1.2", "3.4"))
-    parts = [found.undo, found.logo, found.file, found.robust]
+    parts = [found.undo, found.logo, found.file, found.robust, found.coarse]
     plain = sum(len(one.value) + 9 for one in found.attributes) + sum(len(p) + 2 for p in parts)
     assert len(encoded) <= 67 + plain
 

@@ -22,6 +22,7 @@ from node.errors import (
 from node.mark.embedder import TiledEmbedder
 from node.mark.quality import read
 from node.process import Processor
+from node.report import cost
 from node.seal import Marker
 from node.spool.memory import MemoryBlobs, MemoryLedger
 from node.types import (
@@ -36,7 +37,7 @@ from node.types import (
     Verdict,
     VerdictKind,
 )
-from node.verify import Examination, cost
+from node.verify import Examination
 
 KEYS = MemoryKeys([b"k" * 32])
 CT = "CT_small.dcm"

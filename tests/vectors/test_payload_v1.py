@@ -55,12 +55,13 @@ RECORDS = [name for name, vector in VECTORS.items() if vector.one("kind") == "re
 def listing(given: Record) -> bytes:
     lines = [f"{one.tag:08x} {one.vr} {one.value.hex()}" for one in given.attributes]
     parts = ("pixels_sha256", "object_sha256", "undo", "logo", "file", "robust")
+    parts += ("coarse",) if given.coarse else ()
     lines += [f"{part} {getattr(given, part).hex()}" for part in parts]
     return "\n".join(lines).encode() + b"\n"
 
 
 def test_all_vectors_are_there():
-    assert (len(PAYLOADS), len(RECORDS)) == (26, 11)
+    assert (len(PAYLOADS), len(RECORDS)) == (26, 14)
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
