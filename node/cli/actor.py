@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 from contextlib import suppress
@@ -19,6 +20,23 @@ def local_user() -> str:
         number = int(LOGIN.read_text(encoding="ascii"))
         login = acting if number == NOBODY else _name(number)
     return f"local:{login}" if login == acting else f"local:{login}/{acting}"
+
+
+def latest(directory: Path) -> dict[str, str | int | float]:
+    """Return which file of a configuration was written last and who owns it, and a digest of all.
+
+    Whoever lets a node read its configuration again need not be who wrote it.
+    """
+    paths = sorted([directory / "node.toml", *(directory / "routes.d").glob("*.toml")])
+    digest = hashlib.sha256()
+    newest, owner = (0, ""), ""
+    for path in paths:
+        with suppress(OSError):
+            name, status = str(path.relative_to(directory)), path.stat()
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+            if (status.st_mtime_ns, name) > newest:
+                newest, owner = (status.st_mtime_ns, name), _name(status.st_uid)
+    return {"file": newest[1], "owner": owner, "config": digest.hexdigest()[:16]}
 
 
 def _name(uid: int) -> str:

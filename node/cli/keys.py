@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from node.cli.arguments import configured
+from node.cli.keys_audit import audited
 from node.crypto import custody, keyfile, lock, recipient
 from node.crypto.document import format_time
 from node.crypto.keyring import IDENTITY, ROBUST, DirectoryKeys
@@ -32,6 +33,7 @@ the folder epochs/ holds each epoch key, wrapped for every recipient: what was
 sealed opens as long as one recipient's private key and the capsules live.
 Copy the whole key folder to a safe place after every change, and check the
 copy with verify-backup. Run this verb as the user who owns the key folder.
+Who changed what is told to the audit log of the configuration.
 
 EXAMPLES
   nodectl --config /etc/sealnode keys list
@@ -81,22 +83,24 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Do what the command says."""
-    if args.command == "recipients":
-        return {
-            "list": _recipients,
-            "new": _recipient_new,
-            "unlock": _recipient_unlock,
-            "add": _recipient_add,
-            "remove": _recipient_remove,
-        }[args.change](args, out)
-    return {
+    commands = {
         "new": _new,
         "list": _list,
         "show": _show,
         "mark": _mark,
         "rotate": _rotate,
         "verify-backup": _verify_backup,
-    }[args.command](args, out)
+    }
+    if args.command == "recipients":
+        commands["recipients"] = {
+            "list": _recipients,
+            "new": _recipient_new,
+            "unlock": _recipient_unlock,
+            "add": _recipient_add,
+            "remove": _recipient_remove,
+        }[args.change]
+    with audited(args, out):
+        return commands[args.command](args, out)
 
 
 def _add_suite(parser: Parser) -> None:

@@ -8,11 +8,14 @@ import threading
 import time
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+import node
 from node import proxy, wiring
+from node.cli.actor import latest
+from node.config.changes import changes
 from node.config.check import approve
 from node.config.load import load
 from node.errors import ConfigError
@@ -67,7 +70,7 @@ class Receiving:
     def adopt(self, config: Config) -> None:
         """Admit and route by the new configuration."""
         before, self._config = self._config, config
-        facts = changes(before, config)
+        facts = changes(before, config) | latest(config.directory)
         self._receiver.ledger.record(Event("config_adopted", actor="receive", facts=facts))
 
     def stop(self) -> None:
@@ -224,13 +227,25 @@ def run(
         threading.Thread(target=_outlive_no_parent, args=(stop,), daemon=True).start()
     stage = make(name, config)
     stage.start()
+    if name == "reap":
+        _tell(config, "node_started")
     try:
         while not stop.wait(CHECK_SECONDS):
             if reload.is_set():
                 reload.clear()
                 _adopt(stage, directory, adjust)
     finally:
+        if name == "reap":
+            _tell(config, "node_stopped")
         stage.stop()
+
+
+def _tell(config: Config, event: str) -> None:
+    """Tell the audit log that the node runs, or no longer, and by which configuration."""
+    facts: dict[str, str | int | float] = {"version": node.__version__}
+    ledger = wiring.ledger(config)
+    ledger.record(Event(event, actor="reap", facts=facts | latest(config.directory)))
+    ledger.close()
 
 
 def _adopt(stage: Stage, directory: Path, adjust: Callable[[Config], Config]) -> None:
@@ -250,19 +265,3 @@ def _outlive_no_parent(stop: threading.Event) -> None:
     while os.read(0, 4096):
         pass
     stop.set()
-
-
-def changes(before: Config, after: Config) -> dict[str, str | int | float]:
-    """Return what differs between two configurations, by name, for the audit log."""
-    facts: dict[str, str | int | float] = {}
-    tables: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-        "sources": (before.sources, after.sources),
-        "destinations": (before.destinations, after.destinations),
-        "routes": ({r.name: r for r in before.routes}, {r.name: r for r in after.routes}),
-    }
-    for title, (old, new) in tables.items():
-        differing = sorted(n for n in old.keys() | new.keys() if old.get(n) != new.get(n))
-        facts[title] = ",".join(differing)
-    order = [r.name for r in before.routes] != [r.name for r in after.routes]
-    facts["order"] = "changed" if order else "same"
-    return facts

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import shutil
 
 import pytest
 
+from node import wiring
 from node.cli import keys
 from node.cli.main import parser_of
 from node.cli.output import Out
+from node.config.load import load
 from node.crypto import custody
 from node.crypto.keyring import DirectoryKeys
 from node.errors import ConfigError, NotOurKeyError, UnreadableError, UsageError
@@ -23,7 +26,8 @@ def directory(tmp_path):
 
 
 def run(*words, directory, as_json=False) -> str:
-    args = parser_of(keys).parse_args(["--keys", str(directory), *map(str, words)])
+    asked = ["--keys", str(directory), *map(str, words)]
+    args = parser_of(keys).parse_args(asked, namespace=argparse.Namespace(config=None))
     stdout = io.StringIO()
     assert keys.run(args, Out(stdout, io.StringIO(), json=as_json)) == 0
     return stdout.getvalue()
@@ -142,3 +146,29 @@ def test_nothing_printed_is_a_secret(directory):
     shown = run("list", directory=directory) + run("show", directory=directory)
     shown += run("rotate", directory=directory) + run("recipients", "list", directory=directory)
     assert not any(line.decode() in shown for line in lines)
+
+
+def told(site):
+    """Return what waits for the audit log."""
+    ledger = wiring.ledger(load(site))
+    try:
+        return [event for _seq, _at, event in ledger.outbox(limit=100)]
+    finally:
+        ledger.close()
+
+
+def test_the_audit_log_is_told_who_changed_which_key_and_how(nodectl, site):
+    nodectl("--config", site, "keys", "list")
+    assert told(site) == []
+    nodectl("--config", site, "keys", "rotate")
+    nodectl("--config", site, "keys", "recipients", "remove", "nobody")
+
+    rotated, failed = told(site)
+
+    assert (rotated.event, rotated.outcome) == ("keys_changed", "success")
+    assert rotated.actor.startswith("local:")
+    assert rotated.facts["command"] == "rotate"
+    assert "+epoch 2 for site" in rotated.facts["diff"]
+    assert "-current " in rotated.facts["diff"]
+    assert (failed.event, failed.outcome) == ("keys_used", "failure")
+    assert failed.facts["command"] == "recipients remove"
