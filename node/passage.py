@@ -14,7 +14,8 @@ import queue
 import threading
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,6 +27,7 @@ from node.dicom.query import Piece
 from node.dicom.retrieve import Wanted
 from node.dicom.sending import Outgoing
 from node.errors import RefusedError, SealnodeError, UnreachableError
+from node.gather import report
 from node.spool.aftercare import Finding
 from node.types import Event
 
@@ -38,11 +40,11 @@ if TYPE_CHECKING:
     from node.dicom.archive import Archive, Listed
     from node.dicom.query import Counts, Query, Sender
     from node.dicom.scp import StoreRequest
+    from node.gather import Blame, Gatherer, Kept
     from node.spool.base import Ledger
     from node.types import Destination
 
     Facts = dict[str, str | int | float]
-    Examined = tuple[Path, str, Opinion]
 
 TOLD = 100  # objects in one audit event
 AHEAD = 8  # objects that may wait to be sent on
@@ -53,11 +55,27 @@ TICK = 0.05  # seconds in which a workstation's cancelling is noticed
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One object that was fetched, and what is true of it.
+
+    :param listed: the UID under which it was listed.
+    :param gathered: it was put together of shares.
+    """
+
+    path: Path
+    listed: str
+    uid: str
+    opinion: Opinion
+    gathered: bool = False
+
+
 @dataclass(kw_only=True)
 class Passage:
     """A :class:`~node.dicom.query.Retrieval` of what an archive has listed.
 
     :param taking: the workstation that gets it.
+    :param kept: objects of which there are shares, for the gatherer.
     :param spool: the folder that the witness knows; ``folder`` lies in it.
     """
 
@@ -72,6 +90,8 @@ class Passage:
     ask: Callable[[Question], Opinion]
     ledger: Ledger
     pseudonym: Callable[[str], str]
+    kept: Sequence[Kept] = ()
+    gatherer: Gatherer | None = None
     total: int = field(init=False)
     _found: Counter[Finding] = field(default_factory=Counter)
     _coerced: set[str] = field(default_factory=set)
@@ -79,7 +99,7 @@ class Passage:
     _blocked: int = 0
 
     def __post_init__(self) -> None:
-        self.total = len(self.listed)
+        self.total = len(self.listed) + len({one.uid for one in self.kept})
         self._coming: queue.Queue[Future[Examined] | None] = queue.Queue(AHEAD)
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(WITNESSES)
@@ -87,18 +107,18 @@ class Passage:
 
     def __iter__(self) -> Iterator[Piece]:
         """Yield each object when it was verified, those that the PACS lost at the end."""
-        missing = {one.sop_instance_uid for one in self.listed}
+        missing = {one.sop_instance_uid for one in self.listed} | {one.uid for one in self.kept}
         self._fetching.start()
         while (coming := self._next()) is not None:
             try:
-                path, uid, opinion = coming.result()
+                found = coming.result()
             except UnreachableError as error:
                 log.error("retrieve_unverified", code=error.code)  # noqa: TRY400 no traceback
                 continue  # it stays among the missing
-            missing.discard(uid)
-            yield self._piece(path, uid, opinion)
-            path.unlink(missing_ok=True)
-            path.with_suffix(".restored").unlink(missing_ok=True)
+            missing.discard(found.listed)
+            yield self._piece(found)
+            found.path.unlink(missing_ok=True)
+            found.path.with_suffix(".restored").unlink(missing_ok=True)
         for uid in sorted(missing):
             self._found[Finding(self.pacs.name, "", "MISSING")] += 1
             yield Piece(uid, None)
@@ -141,8 +161,41 @@ class Passage:
                 self.archive.fetch(wanted, self.folder, self._take)
         except SealnodeError as error:
             log.warning("retrieve_failed", destination=self.pacs.name, code=error.code)
+        try:
+            self._gather()
+        except SealnodeError as error:
+            log.warning("retrieve_failed", destination=self.pacs.name, code=error.code)
         finally:
             self._put(None)
+
+    def _gather(self) -> None:
+        """Put together what is kept in shares."""
+        if self.gatherer is None or not self.kept:
+            return
+        for gathered in self.gatherer.gather(self.kept, self.folder):
+            if self._stopped.is_set():
+                return
+            listed = gathered.kept.uid
+            why = report(gathered, partial(self._blame, listed))
+            if gathered.data is None:
+                facts: Facts = {"needed": gathered.needed, "good": gathered.good, "reason": why}
+                self.ledger.record(self._event("shares_missing", listed, facts, good=False))
+                log.error("shares_missing", destination=self.pacs.name, reason=why)
+                continue
+            path = self.folder / f"{gathered.kept.set_id.hex()}.gathered"
+            path.write_bytes(gathered.data)
+            self._put(self._pool.submit(self._examine, path, listed, gathered.uid, gathered=True))
+
+    def _blame(self, listed: str, blame: Blame) -> None:
+        """Name the destination whose share could not be used."""
+        facts: Facts = {"share": blame.number, "verdict": blame.state, "reason": blame.reason}
+        event = self._event("share_refused", listed, facts, good=False)
+        named = replace(event, facts=event.facts | {"destination": blame.destination})
+        self.ledger.record(named)
+        log.error(
+            "share_refused", destination=blame.destination, share=blame.number,
+            verdict=blame.state, reason=blame.reason,
+        )  # fmt: skip
 
     def _take(self, path: Path, request: StoreRequest) -> None:
         """Let a file be verified; waits while enough are under way.
@@ -153,11 +206,13 @@ class Passage:
             raise RefusedError("the retrieval has ended", code="cancelled")
         # the same bytes may come twice, and each file is removed when it was sent
         own = path.rename(path.with_suffix(f".{threading.get_ident()}-{id(request)}"))
-        self._put(self._pool.submit(self._examine, own, request.sop_instance_uid))
+        uid = request.sop_instance_uid
+        self._put(self._pool.submit(self._examine, own, uid, uid))
 
-    def _examine(self, path: Path, uid: str) -> Examined:
+    def _examine(self, path: Path, listed: str, uid: str, *, gathered: bool = False) -> Examined:
         name = str(path.relative_to(self.spool))
-        return path, uid, self.ask(Question(name, self.pacs.name, self.taking.name))
+        opinion = self.ask(Question(name, self.pacs.name, self.taking.name))
+        return Examined(path, listed, uid, opinion, gathered)
 
     def _put(self, item: Future[Examined] | None) -> None:
         while not self._stopped.is_set():
@@ -189,11 +244,14 @@ class Passage:
                     threading.Event().wait(TICK / 10)
             return coming
 
-    def _piece(self, path: Path, uid: str, opinion: Opinion) -> Piece:
+    def _piece(self, found: Examined) -> Piece:
         """Decide what the workstation gets of one object."""
+        path, uid, opinion = found.path, found.uid, found.opinion
         self._found[Finding(self.pacs.name, opinion.modality, opinion.verdict)] += 1
         self._coerced.update(opinion.coerced)
         rule = {"proven": "pass", "unsealed": self.pacs.on_unmarked, "changed": self.pacs.on_tamper}
+        if found.gathered:
+            rule["unsealed"] = "block"  # only what was sealed was shared: it is made up
         match rule[opinion.standing]:
             case "pass":
                 self._give(uid, opinion)

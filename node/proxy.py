@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from node.dicom.pixels import Codec
     from node.dicom.query import Sender
     from node.dicom.sending import Originator
+    from node.gather import Gatherer
     from node.readback import Readback
     from node.spool.base import Ledger
     from node.types import Destination, Peer
@@ -49,6 +50,7 @@ def services(
         ledger=ledger,
         folder=now.node.state / RETRIEVED,
         pseudonym=wiring.keys(now).pseudonymizer().pseudonym,
+        gatherers=lambda destination: gatherer(config(), destination),
     )
     fit = partial(transcode, codec=codec)
     commits = wiring.commitment_scp(config, ledger)
@@ -58,6 +60,22 @@ def services(
         return [*asks, *commits(peer)]
 
     return offered
+
+
+def gatherer(config: Config, destination: Destination) -> Gatherer | None:
+    """Return what gathers shares where one destination has one of each; None where it has none."""
+    from node.gather import Gatherer, keepers
+
+    names, threshold = keepers(config.routes, destination.name)
+    if not names:
+        return None
+    return Gatherer(
+        {name: wiring.archive(config, config.destinations[name]) for name in names},
+        wiring.namer(config),
+        threshold=threshold,
+        trusted=[wiring.keys(config).share_public()],
+        alone=all(r.threshold for r in config.routes if destination.name in r.to),
+    )
 
 
 def sender(

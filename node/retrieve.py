@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from node.config.config import Workstation
     from node.desk import Opinion, Question
-    from node.dicom.archive import Archive
+    from node.dicom.archive import Archive, Listed
     from node.dicom.query import Query, Sender
+    from node.gather import Gatherer, Kept
     from node.spool.base import Ledger
     from node.types import Destination
 
@@ -47,6 +48,8 @@ class Retriever:
     :param ask: puts a question to the witness.
     :param folder: for what is under way.
     :param pseudonym: what stands for a UID in events.
+    :param gatherers: makes what gathers the shares of which a destination has
+        one, anew for each request; None where it has none.
     """
 
     aet: str
@@ -58,6 +61,7 @@ class Retriever:
     ledger: Ledger
     folder: Path
     pseudonym: Callable[[str], str]
+    gatherers: Callable[[Destination], Gatherer | None] = lambda _pacs: None
 
     def find(self, query: Query) -> Iterator[tuple[int, bytes | None]]:
         """Pass a query on and its answers back.
@@ -97,8 +101,9 @@ class Retriever:
             sender = self.senders(taking, Originator(query.peer.calling_aet, query.message_id))
         pacs = self.destinations()[asking.pacs]
         archive = self.archives(pacs)
+        gatherer = self.gatherers(pacs)
         try:
-            listed = archive.contents(query.level, query.keys)
+            listed, kept = self._listed(query, archive, gatherer)
         except UnreachableError as error:
             raise QueryError(str(error), code=error.code, status=CANNOT_COUNT) from error
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -115,11 +120,32 @@ class Retriever:
                 ask=self.ask,
                 ledger=self.ledger,
                 pseudonym=self.pseudonym,
+                kept=kept,
+                gatherer=gatherer,
             )
             try:
                 yield passage
             finally:
                 passage.close()
+
+    def _listed(
+        self, query: Query, archive: Archive, gatherer: Gatherer | None
+    ) -> tuple[list[Listed], list[Kept]]:
+        """Return what the PACS has whole, and what it and others keep in shares.
+
+        Where all that it was sent are shares, the others can stand in for it.
+
+        :raises UnreachableError: nobody says what there is.
+        """
+        if gatherer is None:
+            return archive.contents(query.level, query.keys), []
+        listed: list[Listed] = []
+        try:
+            listed = archive.contents(query.level, query.keys)
+        except UnreachableError:
+            if not gatherer.alone:
+                raise
+        return listed, gatherer.contents(query.level, query.keys)
 
     def _taking(self, aet: str, asking: Workstation) -> Workstation:
         """Return the workstation that a C-MOVE names; the asking one, if it is that."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from node import proxy
 from node.config.values import nearest
-from node.errors import UnreadableError, UsageError
+from node.errors import UnreachableError, UnreadableError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
+    from node.gather import Gatherer
+    from node.types import Destination
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,11 @@ def sources(args: argparse.Namespace, config: Config, out: Out) -> Iterator[list
     """Give the objects that the command line names; fetched ones live until the block ends.
 
     :raises UsageError: it names none, or names them in two ways.
-    :raises UnreachableError: the destination does not give them.
+    Shares of them are gathered from all destinations of the routes with shares that
+    name the one given, and put together.
+
+    :raises UnreachableError: the destination does not give them, or too few
+        shares of one are good; the latter when the block has ended.
     """
     if not args.destination:
         yield named(args.files)
@@ -62,25 +70,75 @@ def sources(args: argparse.Namespace, config: Config, out: Out) -> Iterator[list
     if args.destination not in config.destinations:
         close = nearest(args.destination, config.destinations)
         raise UsageError(f'there is no destination "{args.destination}"{close}')
-    from node import wiring
-
+    destination = config.destinations[args.destination]
     with tempfile.TemporaryDirectory(prefix="sealnode-") as folder:
-        fetched = wiring.fetch(
-            config,
-            config.destinations[args.destination],
-            Path(folder),
-            study=args.study,
-            series=args.series,
-            sop=args.sop,
-        )
-        found = [Named(path, Path(path.name)) for path in sorted(fetched)]
-        if not found:
+        found, late = _retrieved(args, config, destination, Path(folder), out)
+        if not found and not late:
             hint = "some archives find an instance only if --series is given"
             out.complain(
                 f"{args.destination} has no such object",
                 hint=hint if args.sop and not args.series else "",
             )
         yield found
+        if late:
+            raise late[0]
+
+
+def _retrieved(
+    args: argparse.Namespace, config: Config, destination: Destination, folder: Path, out: Out
+) -> tuple[list[Named], list[UnreachableError]]:
+    """Return what came back, whole or in shares, and why something did not."""
+    from node import wiring
+
+    found: list[Named] = []
+    late: list[UnreachableError] = []
+    gatherer = proxy.gatherer(config, destination)
+    try:
+        fetched = wiring.fetch(
+            config, destination, folder, study=args.study, series=args.series, sop=args.sop
+        )
+        found += [Named(path, Path(path.name)) for path in sorted(fetched)]
+    except UnreachableError as error:
+        if gatherer is None:
+            raise
+        if not gatherer.alone:  # else the other keepers stand in for it
+            late.append(error)
+    if gatherer is not None:
+        for gathered in _gathered(args, gatherer, folder, out):
+            if isinstance(gathered, Named):
+                found.append(gathered)
+            else:
+                late.append(gathered)
+    return found, late
+
+
+def _gathered(
+    args: argparse.Namespace, gatherer: Gatherer, folder: Path, out: Out
+) -> Iterator[Named | UnreachableError]:
+    """Yield objects that were put together of shares, or why one could not be."""
+    from node.gather import report
+
+    keys = {
+        "StudyInstanceUID": args.study,
+        "SeriesInstanceUID": args.series,
+        "SOPInstanceUID": args.sop,
+    }
+    level = "IMAGE" if args.sop else "SERIES" if args.series else "STUDY"
+    kept = gatherer.contents(level, {key: (uid,) for key, uid in keys.items() if uid})
+    for destination, reason in gatherer.troubles.items():
+        out.warning(f"{destination}: {reason}")
+    for gathered in gatherer.gather(kept, folder):
+        why = report(gathered, lambda blame: out.warning(f"share {blame.number} at {blame}"))
+        if gathered.data is None:
+            yield UnreachableError(
+                f"an object cannot be put together: {why}",
+                hint="try again when the destinations that are named are well",
+                code="too_few",
+            )
+            continue
+        path = folder / f"{sha256(gathered.data).hexdigest()}.dcm"
+        path.write_bytes(gathered.data)
+        yield Named(path, Path(path.name))
 
 
 def named(paths: list[Path]) -> list[Named]:
