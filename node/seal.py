@@ -174,7 +174,8 @@ class Marker:
                 added = robust.add(pixels.carrier, order.robust, window_of(pixels))
         window, image = pixels.window, pixels.carrier.samples
         copies = [coarse.pack(image, window, share) for share in SHARES] if order.recovery else []
-        extras = [(mark, copy) for mark in dict.fromkeys((added, None)) for copy in (*copies, b"")]
+        marks = (added, None) if added else (None,)
+        extras = [(mark, copy) for mark in marks for copy in (*copies, b"")]
         for mark, copy in extras[:-1]:
             with suppress(DoesNotFitError, QualityError):
                 return self._in_pixels(pixels, order, mark, copy)

@@ -13,6 +13,7 @@ from sealing import ORDER, examiner, marker, sample
 
 from node.crypto.keyring import MemoryKeys
 from node.errors import UnsealableError
+from node.mark.message import own
 from node.mark.picture import ROUGH
 from node.recovery import approximation
 from node.report import picture
@@ -134,3 +135,18 @@ def test_an_image_of_one_tile_has_no_copy_since_it_could_not_survive():
 
     assert (made.carrier, made.recovery_bytes) == ("pixels", 0)
     assert examiner(KEYS).examine(made.data).exact
+
+
+def test_the_copy_goes_together_with_the_robust_mark():
+    data = sample("693_UNCR.dcm")
+    says = own(b"r" * 32).message(7)
+
+    made = marker(KEYS).mark(data, replace(ORDER, recovery=True, robust=says))
+
+    assert made.robust
+    assert made.recovery_bytes > 500
+    assert examiner(KEYS).examine(made.data).exact
+    found = examiner(KEYS).examine(erased(made.data, slice(290, 314), slice(150, 180)))
+    off = np.abs(found.approximate - pixels(data))
+    assert np.median(off[280:320, 140:190]) < 40  # of 4492
+    assert found.verdict.details
