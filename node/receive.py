@@ -9,6 +9,7 @@ changes a byte of the data set, and no name, path or log line is made from one.
 
 from __future__ import annotations
 
+import hmac
 import threading
 import time
 from contextlib import ExitStack, nullcontext
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from node.config.config import Workstation
     from node.dicom.scp import StoreRequest
     from node.spool.base import BlobStore, Ledger
-    from node.types import Decision, Destination, Instance, Peer, Source
+    from node.types import Decision, Destination, Instance, Login, Peer, Source
 
     Facts = dict[str, str | int | float]
 
@@ -49,6 +50,7 @@ class StorageReceiver:
     :param workstation_of: names the listed workstation that a peer is, or None.
     :param destination_of: names the listed destination that may report to the
         node, or None.
+    :param passcode_of: reads the passcode file of a path; OSError if it cannot.
     :param called_aets: AE titles that the node answers to.
     :param pseudonym: turns a UID into what events and logs may say.
     :param patients: notes whom an object is about, for the audit officer alone.
@@ -66,6 +68,7 @@ class StorageReceiver:
         called_aets: frozenset[str],
         workstation_of: Callable[[Peer, tuple[str, ...]], Workstation | None] = lambda *_: None,
         destination_of: Callable[[Peer], Destination | None] = lambda _: None,
+        passcode_of: Callable[[str], bytes] = lambda _: b"",
         pseudonym: Callable[[str], str],
         patients: Patients,
         ring: Callable[[], None] = lambda: None,
@@ -83,13 +86,15 @@ class StorageReceiver:
         self._source_of = source_of
         self._workstation_of = workstation_of
         self._destination_of = destination_of
+        self._passcode_of = passcode_of
         self._called_aets = called_aets
         self._told: dict[str, float] = {}
 
-    def admit(self, peer: Peer, names: tuple[str, ...]) -> Peer:
+    def admit(self, peer: Peer, names: tuple[str, ...], login: Login | None = None) -> Peer:
         """Let a listed peer in while there is room.
 
-        :raises RejectedError: it is not listed, calls another, or the spool is full.
+        :raises RejectedError: it is not listed, calls another, did not log in as
+            it must, or the spool is full.
         """
         if peer.called_aet not in self._called_aets:
             self._alert(peer, status.CALLED_UNKNOWN.code)
@@ -99,6 +104,9 @@ class StorageReceiver:
         if source is None and workstation is None and destination is None:
             self._alert(peer, status.CALLING_UNKNOWN.code)
             raise RejectedError(status.CALLING_UNKNOWN)
+        if not all(self._known(listed, login) for listed in (source, workstation) if listed):
+            self._alert(peer, status.USER_UNKNOWN.code)
+            raise RejectedError(status.USER_UNKNOWN)
         # what a destination has to say may make room; an object is refused when it comes
         if source is not None and destination is None and self.blobs.free() <= 0:
             raise RejectedError(status.CONGESTED)
@@ -119,6 +127,21 @@ class StorageReceiver:
         if (peer.workstation or peer.destination) and not peer.source:
             raise RefusedError("this peer is no source", code="no_source")
         return Receipt(self, request)
+
+    def _known(self, listed: Source | Workstation, login: Login | None) -> bool:
+        """Whether a peer logged in as its entry demands (PS3.7 D.3.3.7)."""
+        if not listed.user:
+            return True
+        if login is None or login.user != listed.user:
+            return False
+        if not listed.passcode:
+            return True
+        try:
+            passcode = self._passcode_of(listed.passcode)
+        except OSError:
+            _log.error("passcode_unreadable", name=listed.name)
+            return False
+        return hmac.compare_digest(passcode, login.passcode)
 
     def _alert(self, peer: Peer, code: str) -> None:
         """Tell the audit log about a stranger, but not as often as the stranger calls."""

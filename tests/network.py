@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from node.dicom.scp import StoreRequest
-    from node.types import Peer
+    from node.types import Login, Peer
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 ECHO = "1.2.840.10008.1.1"
@@ -90,9 +90,11 @@ class MemoryReceiver:
         self.on_admit: Callable[[Peer], None] = lambda _: None
         self.on_begin: Callable[[StoreRequest], None] = lambda _: None
         self.on_write: Callable[[Kept], None] = lambda _: None
+        self.logins: list[Login | None] = []
         self.on_finish: Callable[[Kept], Answer] = lambda _: Answer(0x0000)
 
-    def admit(self, peer: Peer, names: tuple[str, ...]) -> Peer:
+    def admit(self, peer: Peer, names: tuple[str, ...], login: Login | None) -> Peer:
+        self.logins.append(login)
         self.on_admit(peer)
         self.peers.append(peer)
         self.names.append(names)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import TYPE_CHECKING
 
+from node import wiring
 from node.cli.arguments import directory_of
 from node.config.check import failures, unreachable, warnings
 from node.config.load import load
@@ -11,6 +14,7 @@ from node.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
@@ -22,10 +26,16 @@ EPILOG = """
 Every mistake is shown at once as "file: key: what is wrong". Warnings name
 what is allowed and would surprise. Unless --offline is given, each enabled
 destination is asked for a C-ECHO; one that does not answer is a warning.
+A certificate that expires within 30 days is one, too.
+
+With --disk the storage under the spool is looked at: what it is, how it is
+mounted, whether its cache is flushed, how long a write takes to be safe. What
+cannot keep an acknowledged object through a power cut is a warning.
 
 EXAMPLES
   nodectl --config /etc/sealnode check
   nodectl --config /etc/sealnode check --offline --deny-warnings
+  nodectl --config /etc/sealnode check --disk
 
 EXIT STATUS
   0   no mistakes, every test holds
@@ -37,6 +47,9 @@ def add_arguments(parser: Parser) -> None:
     """Add the verb's own arguments."""
     parser.add_argument(
         "--offline", action="store_true", help="ask no destination whether it answers"
+    )
+    parser.add_argument(
+        "--disk", action="store_true", help="see whether the storage of the spool can be believed"
     )
     parser.add_argument(
         "--deny-warnings", action="store_true", help="exit 3 where there are warnings, too"
@@ -54,8 +67,9 @@ def run(args: argparse.Namespace, out: Out) -> int:
         out.error(error)
         return error.exit_code
     mistakes, warned = failures(config), warnings(config)
-    if not args.offline:
-        warned += _unreachable(config)
+    for found, more in _outside(config, args, out):
+        mistakes += found
+        warned += more
     for line in warned:
         out.warning(line)
     if mistakes:
@@ -66,6 +80,22 @@ def run(args: argparse.Namespace, out: Out) -> int:
     if out.json or not (mistakes or denied):
         _answer(out, mistakes, warned, len(config.tests), config, denied=denied)
     return ConfigError.exit_code if mistakes or denied else 0
+
+
+def _outside(
+    config: Config, args: argparse.Namespace, out: Out
+) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield (mistakes, warnings) about what the configuration names: files, peers, the disk."""
+    if args.disk:
+        yield [], _about_disk(config, out)
+    try:
+        wiring.check_certificates(config)
+    except ConfigError as error:
+        yield list(error.mistakes), []
+        return
+    yield [], _expiring(config)
+    if not args.offline:
+        yield [], unreachable(config, wiring.echo(config))
 
 
 def _answer(
@@ -97,7 +127,24 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _unreachable(config: Config) -> list[str]:
-    from node import wiring
+def _expiring(config: Config) -> list[str]:
+    lines = []
+    for name, at in wiring.expiries(config):
+        days = math.floor((at - time.time()) / 86400)
+        if days < wiring.EXPIRES_SOON:
+            state = f"expires in {days} days" if days >= 0 else "has expired"
+            lines.append(f"tls.{name}: a certificate {state}")
+    return lines
 
-    return unreachable(config, wiring.echo(config))
+
+def _about_disk(config: Config, out: Out) -> list[str]:
+    try:
+        found = wiring.storage(config)
+    except OSError as error:
+        return [f"node.state: cannot be written to: {error.strerror}"]
+    cache = f", device cache {found.cache}" if found.cache else ""
+    out.note(
+        f"node.state: {found.kind}{cache}; a write of 4 KiB is safe after "
+        f"{found.sync * 1e3:.2f} ms (slowest of 64: {found.slowest * 1e3:.2f} ms)"
+    )
+    return [f"node.state: {problem}" for problem in found.problems]

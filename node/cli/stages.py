@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 0.5  # how long a signal may go unnoticed
 WITNESSES = 2  # loops that answer for workstations
+DAY = 86400.0  # seconds
 JOIN_SECONDS = 80.0  # less than systemd's TimeoutStopSec
 
 log = structlog.get_logger()
@@ -52,7 +54,7 @@ class Stage(Protocol):
 
 
 class Receiving:
-    """Stage 1. A new configuration changes sources and routes; the rest needs a restart."""
+    """Stage 1. A new configuration changes peers, routes, certificates; else restart it."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -71,6 +73,8 @@ class Receiving:
         """Admit and route by the new configuration."""
         before, self._config = self._config, config
         facts = changes(before, config) | latest(config.directory)
+        self._server.secure(wiring.server_tls(config))
+        facts = changes(before, config)
         self._receiver.ledger.record(Event("config_adopted", actor="receive", facts=facts))
 
     def stop(self) -> None:
@@ -229,8 +233,12 @@ def run(
     stage.start()
     if name == "reap":
         _tell(config, "node_started")
+    told = -math.inf
     try:
         while not stop.wait(CHECK_SECONDS):
+            if name == "receive" and time.monotonic() - told >= DAY:
+                told = time.monotonic()
+                _tell_expiries(config)
             if reload.is_set():
                 reload.clear()
                 _adopt(stage, directory, adjust)
@@ -248,11 +256,19 @@ def _tell(config: Config, event: str) -> None:
     ledger.close()
 
 
+def _tell_expiries(config: Config) -> None:
+    for name, at in wiring.expiries(config):
+        days = math.floor((at - time.time()) / DAY)
+        if days < wiring.EXPIRES_SOON:
+            log.warning("certificate_expires", name=name, days=days)
+
+
 def _adopt(stage: Stage, directory: Path, adjust: Callable[[Config], Config]) -> None:
     """A bad configuration never replaces a good one."""
     try:
         config = adjust(load(directory))
         approve(config)
+        wiring.check_certificates(config)
     except ConfigError as error:
         log.error("config_refused", mistakes=list(error.mistakes))  # noqa: TRY400 - no traceback
         return

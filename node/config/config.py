@@ -45,6 +45,7 @@ class Workstation:
     :param pacs: name of the destination that is asked for it.
     :param restore: it gets originals; others get the sealed objects.
     :param host: where C-MOVE sends to it, or ``""`` if it only uses C-GET.
+    :param user: whom it must log in as, or ``""``; ``passcode`` is the path of a file.
     :param tls: name of the ``[tls.*]`` table to send with, or ``""``.
     """
 
@@ -53,6 +54,8 @@ class Workstation:
     addresses: tuple[str, ...]
     pacs: str
     tls_name: str = ""
+    user: str = ""
+    passcode: str = ""
     restore: bool = False
     host: str = ""
     port: int = 104

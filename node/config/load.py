@@ -160,9 +160,9 @@ def _read_named(kind: str, value: object, file: str, found: Found) -> None:
 def _read_one(kind: str, own: str, raw: object, found: Found) -> None:
     place = found.places[kind, own]
     if kind == "source" and (source := _table(SourceTable, raw, place, found)):
-        found.sources[own] = Source(name=own, **_values(source))
+        found.sources[own] = Source(name=own, **_peer(source, found))
     elif kind == "workstation" and (asking := _table(WorkstationTable, raw, place, found)):
-        found.workstations[own] = Workstation(name=own, **_values(asking))
+        found.workstations[own] = Workstation(name=own, **_peer(asking, found))
     elif kind == "destination" and (peer := _table(DestinationTable, raw, place, found)):
         values = _values(peer) | {"calls_from": peer.calls_from or ()}
         found.destinations[own] = Destination(name=own, **values)
@@ -244,6 +244,13 @@ def _table(kind: type[T], raw: object, place: str, found: Found) -> T | None:
         return None
     _note_names(kind, _values(read), place, found)
     return read
+
+
+def _peer(read: Any, found: Found) -> dict[str, Any]:
+    """The values of a table of a peer; its passcode file as a path that stands alone."""
+    values = _values(read)
+    passcode = values["passcode"]
+    return values | {"passcode": "" if passcode is None else str(found.directory / passcode)}
 
 
 def _values(read: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.config.values import nearest, shown
@@ -12,7 +13,6 @@ from node.types import Action, Unsealable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from node.config.audit import AuditSettings, SyslogSettings
     from node.config.config import Hospital, RouteTest, TlsFiles, Workstation
@@ -119,6 +119,8 @@ def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:
         for peer in peers:
             if peer.tls_name:
                 yield f"{_place(found, peer)}.tls_name: needs node.tls, which is empty"
+            if peer.passcode:
+                yield f"{_place(found, peer)}.passcode: would travel in clear; needs node.tls"
 
 
 def _about_syslog(syslog: SyslogSettings) -> Iterator[str]:
@@ -147,6 +149,12 @@ def _about_sources(found: Found) -> Iterator[str]:
         *combinations(found.sources.values(), 2),
         *combinations(found.workstations.values(), 2),
     ]
+    peers: list[Source | Workstation] = [*found.sources.values(), *found.workstations.values()]
+    for peer in peers:
+        if peer.passcode and not peer.user:
+            yield f"{_place(found, peer)}.passcode: needs user, which is empty"
+        if peer.passcode:
+            yield from _about_secret(f"{_place(found, peer)}.passcode", Path(peer.passcode))
     for one, other in pairs:
         if one.aet == other.aet and _overlap(one.addresses, other.addresses):
             yield (
@@ -155,14 +163,21 @@ def _about_sources(found: Found) -> Iterator[str]:
             )
 
 
+def _about_secret(place: str, path: Path) -> Iterator[str]:
+    if not path.is_file():
+        yield f"{place}: there is no such file"
+    elif path.stat().st_mode & 0o007:
+        yield f"{place}: everyone on this machine may read it (chmod 0400)"
+
+
 def _about_tls(found: Found, files: TlsFiles) -> Iterator[str]:
     place = found.places["tls", files.name]
     for key in ("ca", "certificate", "key"):
         path: Path = getattr(files, key)
-        if not path.is_file():
+        if key == "key":
+            yield from _about_secret(f"{place}.key", path)
+        elif not path.is_file():
             yield f"{place}.{key}: there is no such file"
-        elif key == "key" and path.stat().st_mode & 0o007:
-            yield f"{place}.key: everyone on this machine may read it (chmod 0400)"
 
 
 def _about_hospitals(found: Found) -> Iterator[str]:

@@ -48,6 +48,12 @@ class SourceTable:
     commitment_within: float = option(
         read.duration("1m", "30d"), "1d", "how long it waits until it hears what is not safe yet"
     )
+    user: str = option(
+        read.optional_name, "", "user that it must log in as (user identity negotiation)"
+    )
+    passcode: Path | None = option(
+        read.path, None, "file with that user's passcode", example="ct1.passcode"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,12 @@ class WorkstationTable:
     )
     tls_name: str = option(
         read.optional_name, "", "name that its certificate must carry; needs a node with TLS"
+    )
+    user: str = option(
+        read.optional_name, "", "user that it must log in as (user identity negotiation)"
+    )
+    passcode: Path | None = option(
+        read.path, None, "file with that user's passcode", example="ct1.passcode"
     )
     pacs: str = needed(read.name, "pacs-main", "the destination that is asked", names="destination")
     restore: bool = option(read.flag, False, "give it originals instead of sealed objects")

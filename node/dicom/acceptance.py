@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 from pynetdicom import evt
 from pynetdicom._globals import MODE_ACCEPTOR
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 
 from node.dicom import contexts, status, tls
 from node.dicom.command import ViolationError
@@ -18,7 +18,7 @@ from node.dicom.limits import MIN_PDU, Limits
 from node.dicom.scp import Receiver, RejectedError, StoreScp
 from node.dicom.upper import UNEXPECTED, Service, Synchronous
 from node.dicom.wire import LostError, Wire
-from node.types import Peer
+from node.types import Login, Peer
 
 if TYPE_CHECKING:
     import socket
@@ -203,7 +203,9 @@ class Acceptance:
             raise RejectedError(status.BAD_REQUEST)
         names = tls.names(self._sock) if isinstance(self._sock, ssl.SSLSocket) else ()
         peer = self._receiver.admit(
-            Peer(request.calling_ae_title, request.called_ae_title, self._address), names
+            Peer(request.calling_ae_title, request.called_ae_title, self._address),
+            names,
+            _login(request),
         )
         if not self._connections.seat(self._sock, self._address):
             raise RejectedError(status.OVERLOADED)
@@ -223,6 +225,15 @@ class Acceptance:
         self._assoc.acceptor.supported_contexts = list(supported.values())
         self._assoc.bind(evt.EVT_SOP_EXTENDED, _extended)
         return peer
+
+
+def _login(request: A_ASSOCIATE) -> Login | None:
+    """Whom a peer says that it is by name, with a passcode or without (PS3.7 Table D.3-14)."""
+    for item in request.user_information:
+        if isinstance(item, UserIdentityNegotiation) and item.user_identity_type in {1, 2}:
+            name = (item.primary_field or b"").decode("utf-8", "replace")
+            return Login(name, item.secondary_field or b"")
+    return None
 
 
 def _extended(event: Any) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ from node.dicom.requestor import NoContextError, abort, release
 from node.dicom.scp import RejectedError, StoreScp
 from node.dicom.server import Server
 from node.errors import MismatchError, RefusedError, SealnodeError, UnreachableError
-from node.types import Peer
+from node.types import Login, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -136,7 +136,7 @@ class Collector:
     def _keep(self, path: Path, _request: StoreRequest) -> None:
         self.arrived.append(path)
 
-    def admit(self, peer: Peer, names: tuple[str, ...]) -> Peer:  # noqa: ARG002 - Receiver's
+    def admit(self, peer: Peer, names: tuple[str, ...], login: Login | None) -> Peer:  # noqa: ARG002 - Receiver's
         """Let the archive in."""
         if peer.calling_aet != self._aet:
             raise RejectedError(status.CALLING_UNKNOWN)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from node.dicom.status import Answer
     from node.dicom.upper import Synchronous
-    from node.types import Peer
+    from node.types import Login, Peer
 
 
 class RejectedError(SealnodeError):
@@ -62,10 +62,11 @@ class Reception(Protocol):
 class Receiver(Protocol):
     """Who decides about peers and objects."""
 
-    def admit(self, peer: Peer, names: tuple[str, ...]) -> Peer:
+    def admit(self, peer: Peer, names: tuple[str, ...], login: Login | None) -> Peer:
         """Return the peer with its source's name.
 
         :param names: what the peer's verified certificate names; ``()`` without one.
+        :param login: whom it says that it is, if it does.
         :raises RejectedError: it is not wanted, or not now.
         """
         ...

@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from socketserver import BaseServer
 from typing import TYPE_CHECKING, Any, cast
@@ -181,6 +182,10 @@ class Server:
     def associations(self) -> int:
         """How many associations are established."""
         return self._listener.connections.associations
+
+    def secure(self, context: ssl.SSLContext | None) -> None:
+        """Use another TLS context for the connections that come from now on."""
+        self._listener.settings = replace(self._listener.settings, tls=context)
 
     def start(self) -> None:
         """Begin to accept."""

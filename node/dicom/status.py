@@ -70,6 +70,7 @@ class Rejection:
 
 CALLED_UNKNOWN = Rejection(1, 1, 7, "called_aet_unknown")
 CALLING_UNKNOWN = Rejection(1, 1, 3, "calling_aet_unknown")
+USER_UNKNOWN = Rejection(1, 1, 1, "user_identity_unknown")  # PS3.7 D.3.3.7
 CONTEXT_NAME = Rejection(1, 1, 2, "application_context_unknown")
 BAD_REQUEST = Rejection(1, 2, 1, "request_invalid")
 OVERLOADED = Rejection(2, 3, 2, "local_limit_exceeded")

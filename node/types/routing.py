@@ -48,6 +48,17 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """Who a peer says it is by user identity negotiation (PS3.7 D.3.3.7).
+
+    :param passcode: ``b""`` where only a name was given.
+    """
+
+    user: str
+    passcode: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One ``[source.*]``: who may send to the node, from which networks (CIDR).
 
@@ -55,6 +66,8 @@ class Source:
     :param host: where its requests for storage commitment are answered; ``""``
         where it may make none. ``port`` and ``tls`` belong to it.
     :param commitment_within: seconds after which it hears what is not safe yet.
+    :param user: whom it must log in as, or ``""``.
+    :param passcode: path of the file with that user's passcode, or ``""``.
     """
 
     name: str
@@ -65,6 +78,8 @@ class Source:
     port: int = 104
     tls: str = ""
     commitment_within: float = 86400.0
+    user: str = ""
+    passcode: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,19 @@ Each function imports what it names when it is called: a light verb such as
 
 from node.wiring.commitment import commitment, commitment_scp, reporter
 from node.wiring.network import (
+    EXPIRES_SOON,
     archive,
+    check_certificates,
     client_tls,
     echo,
+    expiries,
     fetch,
     known,
     limits,
     requestor,
     sender,
     server,
+    server_tls,
 )
 from node.wiring.sealing import (
     classical,
@@ -38,6 +42,7 @@ from node.wiring.spool import (
     ledger,
     months_folder,
     patients,
+    storage,
 )
 from node.wiring.stages import (
     SLOT,
@@ -51,12 +56,14 @@ from node.wiring.stages import (
 )
 
 __all__ = [
+    "EXPIRES_SOON",
     "SLOT",
     "STAGES",
     "archive",
     "audit_folder",
     "audit_log",
     "blobs",
+    "check_certificates",
     "classical",
     "classical_embedder",
     "client_tls",
@@ -68,6 +75,7 @@ __all__ = [
     "echo",
     "embedder",
     "examiner",
+    "expiries",
     "fetch",
     "forwarder",
     "keys",
@@ -88,6 +96,8 @@ __all__ = [
     "requestor",
     "sender",
     "server",
+    "server_tls",
     "sharer",
+    "storage",
     "worker_name",
 ]

@@ -10,7 +10,7 @@ from node.wiring.spool import ledger
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from node.config.config import Config
@@ -137,7 +137,42 @@ def client_tls(config: Config, name: str) -> ssl.SSLContext | None:
     return tls.client_context(files.ca, certificate=files.certificate, key=files.key)
 
 
-def _server_tls(config: Config) -> ssl.SSLContext | None:
+EXPIRES_SOON = 30  # days before a certificate expires that people are told
+
+
+def check_certificates(config: Config) -> None:
+    """Check that every ``[tls.*]`` table can be used.
+
+    :raises ConfigError: with each that cannot.
+    """
+    from node.errors import ConfigError
+
+    mistakes: list[str] = []
+    for name in config.tls:
+        try:
+            client_tls(config, name)
+        except ConfigError as error:
+            mistakes += [f"tls.{name}: {mistake}" for mistake in error.mistakes]
+    if mistakes:
+        raise ConfigError(mistakes)
+
+
+def expiries(config: Config) -> Iterator[tuple[str, float]]:
+    """Yield for each ``[tls.*]`` table when its first certificate expires, as seconds since 1970.
+
+    :raises ConfigError: a file holds no certificate.
+    """
+    from node.crypto.certificates import expiry
+
+    for name, files in config.tls.items():
+        yield name, min(expiry(files.certificate), expiry(files.ca))
+
+
+def server_tls(config: Config) -> ssl.SSLContext | None:
+    """Return what secures connections of others to us.
+
+    :raises ConfigError: a file holds no usable certificate or key.
+    """
     if not config.node.tls:
         return None
     from node.dicom import tls
@@ -164,7 +199,7 @@ def server(
             aet=config.node.aet,
             host=config.node.host,
             port=config.node.port,
-            tls=_server_tls(config),
+            tls=server_tls(config),
             unknown_classes=config.node.unknown_sop_classes,
             reuse_port=config.node.receivers > 1,
             limits=limits(config),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from node.audit.log import JsonLog
     from node.config.config import Config
     from node.spool.base import BlobStore, Ledger
+    from node.spool.storage import Storage
     from node.worker import Doorbell
 
 
@@ -34,6 +35,14 @@ def blobs(config: Config) -> BlobStore:
     from node.spool.disk import DiskBlobs
 
     return DiskBlobs(config.node.state / "spool", reserve=config.node.reserve)
+
+
+def storage(config: Config) -> Storage:
+    """Look at the storage under the spool."""
+    from node.spool.storage import examine
+
+    config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return examine(config.node.state)
 
 
 def doorbell(config: Config, stage: str) -> Doorbell:

@@ -7,6 +7,7 @@ import random
 import socket
 import time
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node import retry
@@ -54,6 +55,7 @@ def receiver(config: Callable[[], Config]) -> StorageReceiver:
         destination_of=lambda peer: routing.destination_of(
             config().destinations.values(), peer, addresses_of
         ),
+        passcode_of=lambda path: Path(path).read_bytes().rstrip(b"\r\n"),
         called_aets=frozenset({now.node.aet}),
         pseudonym=keys(now).pseudonymizer().pseudonym,
         patients=patients(now),

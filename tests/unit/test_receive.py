@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from network import (
@@ -15,6 +16,8 @@ from network import (
     serving,
 )
 from pydicom import dcmread
+from pynetdicom import AE
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from structlog.testing import capture_logs
 
 from node.about import Patients
@@ -33,6 +36,7 @@ from node.types import (
     Delivered,
     Destination,
     EntryState,
+    Login,
     Peer,
     Refused,
     Route,
@@ -65,13 +69,14 @@ class Node:
             clock=lambda: self.now,
         )
         self.action = action
+        self.source = Source("ct1", "CT1", ("127.0.0.0/8",))
 
     def decide(self, instance):
         self.seen.append(instance)
         return Decision(replace(ROUTE, action=self.action), self.action, ())
 
     def source_of(self, peer, _):
-        return Source("ct1", "CT1", ("127.0.0.0/8",)) if peer.calling_aet == "CT1" else None
+        return self.source if peer.calling_aet == "CT1" else None
 
     def destination_of(self, peer):
         return Destination("pacs", "PACS", "pacs", 104) if peer.calling_aet == "PACS" else None
@@ -238,7 +243,59 @@ def test_a_full_disk_is_said_before_an_object_is_sent():
     assert error.value.rejection.result == 2
 
 
+@pytest.mark.parametrize(
+    ("login", "admitted"),
+    [
+        (None, False),
+        (Login("ct2", b"word"), False),
+        (Login("ct1"), False),
+        (Login("ct1", b"wore"), False),
+        (Login("ct1", b"word"), True),
+    ],
+)
+def test_who_must_log_in_is_admitted_only_as_the_user_with_the_passcode(login, admitted):
+    node = Node()
+    node.source = Source("ct1", "CT1", ("127.0.0.0/8",), user="ct1", passcode="file")
+    node.receiver._passcode_of = {"file": b"word"}.__getitem__
+    if admitted:
+        assert node.receiver.admit(PEER, (), login).source == "ct1"
+        return
+    with pytest.raises(RejectedError) as error:
+        node.receiver.admit(PEER, (), login)
+    assert error.value.code == "user_identity_unknown"
+    assert [event.facts["code"] for event in node.events] == ["user_identity_unknown"]
+
+
+def test_a_passcode_file_that_cannot_be_read_lets_nobody_in():
+    node = Node()
+    node.source = Source("ct1", "CT1", ("127.0.0.0/8",), user="ct1", passcode="/absent")
+    node.receiver._passcode_of = lambda path: Path(path).read_bytes()
+    with capture_logs() as lines, pytest.raises(RejectedError):
+        node.receiver.admit(PEER, (), Login("ct1", b""))
+    assert [line["event"] for line in lines] == ["passcode_unreadable"]
+
+
 # Over the network -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("passcode", "established"), [(b"word", True), (b"wrong", False)])
+def test_user_and_passcode_come_over_the_network(passcode, established):
+    node = Node()
+    node.source = Source("ct1", "CT1", ("127.0.0.0/8",), user="ct1", passcode="file")
+    node.receiver._passcode_of = {"file": b"word"}.__getitem__
+    item = UserIdentityNegotiation()
+    item.user_identity_type, item.primary_field, item.secondary_field = 2, b"ct1", passcode
+    item.positive_response_requested = False
+    ae = AE("CT1")
+    ae.add_requested_context("1.2.840.10008.1.1")
+    with serving(node.receiver) as server:
+        assoc = ae.associate("127.0.0.1", server.port, ae_title="SEALNODE", ext_neg=[item])
+        assert assoc.is_established is established
+        if established:
+            assert assoc.send_c_echo().Status == 0x0000
+            assoc.release()
+        else:
+            assert assoc.is_rejected
 
 
 def sender(port: int) -> StorageScu:

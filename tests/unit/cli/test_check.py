@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from certificates import Certificates
 
 from node.types import Deferred, Delivered
 
@@ -77,3 +78,34 @@ def test_a_destination_that_does_not_answer_is_a_warning(
 
     assert ended.status == 0
     assert ("destination.pacs-main: no connection" in ended.stderr) is warned
+
+
+def test_certificates_are_looked_at(nodectl, directory, tmp_path):
+    made = Certificates(tmp_path)
+    for name in ("node", "expired"):
+        made.key(name).chmod(0o400)
+    node = directory / "node.toml"
+    table = "\n[tls.{0}]\nca = '{1}'\ncertificate = '{2}'\nkey = '{3}'\n"
+    for name in ("node", "expired"):
+        files = made.certificate("ca"), made.certificate(name), made.key(name)
+        node.write_text(node.read_text() + table.format(name, *files))
+
+    ended = nodectl("--config", directory, "check", "--offline")
+
+    assert ended.status == 0
+    assert "tls.node: a certificate expires in 0 days" in ended.stderr
+    assert "tls.expired: a certificate has expired" in ended.stderr
+
+    made.key("node").write_text(made.key("expired").read_text())
+    ended = nodectl("--config", directory, "check", "--offline")
+
+    assert ended.status == 3
+    assert "tls.node: " in ended.stderr
+    assert "no usable certificate and key" in ended.stderr
+
+
+def test_the_storage_of_the_spool_is_looked_at(nodectl, directory):
+    ended = nodectl("--config", directory, "check", "--offline", "--disk")
+
+    assert ended.status == 0
+    assert "a write of 4 KiB is safe after" in ended.stderr

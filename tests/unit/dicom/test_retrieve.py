@@ -185,9 +185,9 @@ def test_only_the_archive_may_call_while_a_move_is_awaited(archive, tmp_path):
     tried = []
 
     class Spy(retrieve.Collector):
-        def admit(self, peer, names):
+        def admit(self, peer, names, login):
             tried.append(peer.calling_aet)
-            return super().admit(peer, names)
+            return super().admit(peer, names, login)
 
     original = retrieve.Collector
     retrieve.Collector = Spy

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from certificates import Certificates
+from network import MemoryReceiver, serving
 
 from node.dicom import tls
 from node.errors import ConfigError
@@ -98,3 +99,20 @@ def test_files_that_hold_no_certificate_are_configuration_mistakes(certificates,
         tls.server_context(
             certificates.certificate("server"), certificates.key("server"), peers=empty
         )
+
+
+def test_a_certificate_is_renewed_while_the_server_runs(certificates):
+    def presented(port: int) -> str:
+        with (
+            socket.create_connection(("127.0.0.1", port)) as plain,
+            certificates.client().wrap_socket(plain, server_hostname="localhost") as sock,
+        ):
+            return dict(part[0] for part in sock.getpeercert()["subject"])["commonName"]
+
+    with serving(MemoryReceiver(), tls=certificates.server(mutual=False)) as server:
+        assert presented(server.port) == "server"
+        server.secure(
+            tls.server_context(certificates.certificate("node"), certificates.key("node"))
+        )
+        with pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
+            presented(server.port)
