@@ -122,6 +122,7 @@ class Stage:
             route_of={"r": self.route}.get,
             logo_of=lambda _route: b"",
             robust_of=lambda _route: b"",
+            pseudonyms_of=lambda _route: None,
             pseudonym=lambda uid: f"P{uid[-3:]}",
             delay=lambda _attempts: 15.0,
             ring=lambda: None,
