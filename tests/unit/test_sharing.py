@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from pydicom import dcmread
@@ -71,6 +73,21 @@ def test_whatever_differs_makes_another_set_with_other_names_and_other_coefficie
     assert not keys[0] & keys[1]
     # yet they are found again as shares of the same object
     assert before[0].set_id[:NAME_BYTES] == after[0].set_id[:NAME_BYTES]
+
+
+def test_names_and_random_bytes_are_those_of_the_published_format():
+    """docs/formats/share-v1.md, section 10."""
+    text = (Path(__file__).parents[2] / "docs/formats/share-v1.md").read_text()
+    namer = Namer(Pseudonymizer(bytes(range(32))).digest)
+    study, series, uid = "1.2.840.1", "1.2.840.1.2", "1.2.840.1.3"
+    about = replace(
+        INSTANCE, sop_instance_uid=uid, study_instance_uid=study, series_instance_uid=series
+    )
+    made = Sharer(Signer(bytes(32)), namer).share(b"sealed object", about, 2, 3)
+    first = hashlib.sha256(share_object.unwrap(made[0].data)).hexdigest()
+    for told in (namer.study(study), namer.series(series), made[0].set_id.hex(),
+                 made[0].sop_instance_uid, made[2].sop_instance_uid, first):  # fmt: skip
+        assert told in text
 
 
 def test_any_k_of_the_shares_give_the_object_and_their_names_tell_the_set_and_nothing_else():
