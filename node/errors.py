@@ -24,6 +24,7 @@ help (``transient``).
     +- TransientError            75   try later
        +- SpoolFullError         75   no room left
        +- StaleClaimError        75   another worker owns the row now
+       +- UnsealedError          75   it must be sealed before it may leave
        +- UnreachableError       75   a peer does not answer
 """
 
@@ -180,6 +181,12 @@ class StaleClaimError(TransientError):
     """The lease ran out and another worker owns the row."""
 
     code = "stale_claim"
+
+
+class UnsealedError(TransientError):
+    """An unprotected object must not leave, or no longer; it is to be sealed first."""
+
+    code = "unsealed"
 
 
 class UnreachableError(TransientError):

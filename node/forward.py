@@ -22,7 +22,7 @@ from node import retry
 from node.dicom.requestor import PeerRejectedError
 from node.dicom.scu import UnansweredError
 from node.dicom.sending import Outgoing
-from node.errors import DamagedError, StaleClaimError, UnreachableError
+from node.errors import DamagedError, StaleClaimError, UnreachableError, UnsealedError
 from node.failpoint import reach
 from node.types import Deferred, Delivered, DeliveryState, Event, Refused
 from node.worker import guard
@@ -200,6 +200,11 @@ class Forwarder:
         except DamagedError as error:
             self.ledger.remake(claim.delivery.entry, self._event(claim, "remade", error.code))
             return
+        except UnsealedError as error:
+            event = self._event(claim, "remade", error.code)
+            self.ledger.remake(claim.delivery.entry, event, intact=True)
+            _log.warning("remade", reason=error.code, **self._names(claim))
+            return
         reach("forward.answered")
         match outcome:
             case Delivered(warning):
@@ -250,6 +255,7 @@ class Forwarder:
         """Open exactly the bytes that were proved.
 
         :raises ProofError: they must not leave.
+        :raises UnsealedError: they must be sealed first.
         :raises DamagedError: they are gone, or no longer the same.
         """
         self.proved(delivery)

@@ -20,6 +20,7 @@ from node.worker import guard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from node.breakglass import Opening
     from node.pseudonyms import Pseudonyms
     from node.seal import Marked, Marker
     from node.sharing import Shared, Sharer
@@ -44,6 +45,7 @@ class Processor:
     :param pseudonym: what stands for a UID in events.
     :param delay: seconds until the next attempt after so many.
     :param ring: wakes the stage that forwards.
+    :param opening: the break-glass of a route that lets pass what was received then.
     :param worker: names this process in leases.
     :param sharer: gives what divides objects; None where no route does.
     """
@@ -64,6 +66,7 @@ class Processor:
         worker: str,
         lease: float,
         sharer: Callable[[], Sharer] | None = None,
+        opening: Callable[[str, float], Opening | None] = lambda *_: None,
     ) -> None:
         self._ledger = ledger
         self._blobs = blobs
@@ -78,6 +81,7 @@ class Processor:
         self._worker = worker
         self._lease = lease
         self._sharer = sharer
+        self._opening = opening
 
     def step(self) -> int:
         """Work on what is due and return how many entries that were."""
@@ -104,6 +108,9 @@ class Processor:
             return
         if entry.action is not Action.SEAL:
             self._set_aside(claim, EntryState.HELD, "held_by_rule")
+            return
+        if opening := self._opening(entry.route, entry.instance.received_at):
+            self._relay(claim, "passed_unsealed", opening.reason)
             return
         try:
             data = self._blobs.read(entry.instance.blob)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from node.audit.base import AuditSink
+    from node.breakglass import BreakGlass
     from node.keeping import Keeping
     from node.spool.base import BlobStore, Ledger
     from node.types import SpoolEntry
@@ -48,6 +49,7 @@ class Reaper:
 
     :param retention: seconds that an ended entry and its blobs are kept.
     :param clock: seconds since the epoch.
+    :param glass: tells of break-glass that ends by itself.
     :param keeping: looks after the audit log; None where others do.
     """
 
@@ -59,6 +61,7 @@ class Reaper:
         *,
         retention: float,
         clock: Callable[[], float],
+        glass: BreakGlass | None = None,
         keeping: Keeping | None = None,
     ) -> None:
         self._ledger = ledger
@@ -66,6 +69,7 @@ class Reaper:
         self._sink = sink
         self._retention = retention
         self._clock = clock
+        self._glass = glass
         self._keeping = keeping
         self._scrubbed = 0  # the last entry whose blobs were looked at
         self._orphans = 0
@@ -80,6 +84,8 @@ class Reaper:
         """
         self.release()
         reach("reap.released")
+        if self._glass is not None:
+            self._glass.settle(self._ledger)
         self.drain()
         reach("reap.drained")
         if self._keeping is not None:
@@ -181,6 +187,8 @@ class Reaper:
 
     def alarm(self) -> None:
         """Say how much waits for a person, and where a queue does not move."""
+        for one in self._glass.open() if self._glass else ():
+            log.warning("break_glass_is_open", route=one.route, reason=one.reason)
         stats = self._ledger.stats()
         for state in ("held", "parked"):
             if count := stats.entries.get(state):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from node.errors import UsageError
@@ -32,6 +32,9 @@ STEPS = {
     "entry_forgotten": "forgotten",
 }
 """What people call an event; others are called by their own names."""
+PASSING = frozenset(
+    {"passed_unsealed", "delivery_sent", "entry_sealed", "entry_forgotten", "instance_accepted"}
+)
 ABOUT = (
     "entry",
     "destination",
@@ -166,3 +169,44 @@ def _rows(ledger: Ledger, entries: list[int]) -> Iterator[tuple[SpoolEntry, list
             yield ledger.get(number)
         except KeyError:  # it has ended, and was forgotten
             continue
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An object that break-glass let pass.
+
+    :param sent: destinations that got it unsealed; the others got it sealed, or not yet.
+    """
+
+    at: float
+    route: str
+    entry: int
+    object: str
+    reason: str
+    sent: tuple[str, ...] = ()
+
+
+def passed(history: History) -> list[Passed]:
+    """Return what break-glass has let pass, the oldest first.
+
+    :raises AuditError: the audit log cannot be read.
+    """
+    done: list[Passed] = []
+    passing: dict[int, Passed] = {}
+    for told in history.events(naming=[f'"{name}"' for name in PASSING]):
+        event, facts = told.event, told.event.facts
+        if event.event not in PASSING or facts.get("kind") == "duplicate":
+            continue
+        for entry in _entry(told):
+            former = passing.get(entry)
+            if event.event == "passed_unsealed":
+                if former:
+                    done.append(former)
+                route, reason = str(facts.get("route", "")), str(facts.get("reason", ""))
+                passing[entry] = Passed(told.at, route, entry, event.object, reason)
+            elif former and event.event == "delivery_sent":
+                to = str(facts.get("destination", ""))
+                passing[entry] = replace(former, sent=(*former.sent, to))
+            elif former:  # sealed after all, forgotten, or another object with this number
+                done.append(passing.pop(entry))
+    return sorted([*done, *passing.values()], key=lambda one: one.at)

@@ -12,9 +12,9 @@ PACKAGE = ROOT / "node"
 ISLANDS = {"dicom", "crypto", "mark", "spool", "audit"}
 STAGES = {
     "receive", "process", "pseudonyms", "seal", "classical", "sharing", "forward", "commitment",
-    "promise", "verify", "copies", "judge", "readback", "desk", "witness", "passage", "retrieve",
-    "reap", "keeping", "worker", "history", "trace", "reconcile", "about", "access", "report",
-    "recovery", "gather",
+    "promise", "verify", "copies", "judge", "readback", "desk", "witness", "passage",
+    "retrieve", "reap", "keeping", "worker", "history", "trace", "reconcile", "about", "access",
+    "report", "recovery", "gather", "breakglass",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from node.breakglass import Opening
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         owed = ledger.owed()
     finally:
         ledger.close()
-    report(config, stats, out, found, owed)
+    report(config, stats, out, found, owed, opened=wiring.break_glass(config).open())
     return 0
 
 
@@ -73,6 +74,8 @@ def report(
     out: Out,
     found: Sequence[Found] = (),
     owed: Owed | None = None,
+    *,
+    opened: Sequence[Opening] = (),
 ) -> None:
     """Write the status that the counts amount to."""
     waiting = _waiting(owed, time.time()) if owed else []
@@ -80,7 +83,7 @@ def report(
     queues = [_queue(name, config, stats) for name in ["", *config.destinations]]
     if out.json:
         facts = {"entries": stats.entries, "queues": queues, "found": _by_day(found)}
-        facts |= {"commitment": waiting}
+        facts |= {"commitment": waiting, "break_glass": [asdict(one) for one in opened]}
         out.answer(facts | {"disk_free": free, "reserve": config.node.reserve})
         return
     for state, count in stats.entries.items():
@@ -98,6 +101,9 @@ def report(
         titles = {key: key.upper() for key in ("destination", "modality", "verdict", "number")}
         out.table(_summed(found), titles)
     out.answer({}, f"\n{size(free)} free, {size(config.node.reserve)} of it kept in reserve")
+    for one in opened:
+        left = duration(max(0.0, one.until - time.time()))
+        out.warning(f"route {one.route} lets images pass UNSEALED for {left} more: {one.reason}")
     if free < config.node.reserve:
         out.warning("the disk is below the reserve; senders are asked to wait")
 

@@ -128,6 +128,8 @@ def _about_routes(config: Config) -> Iterator[str]:
             yield f"{place}.action: sends objects on unprotected"
         if route.action is Action.SEAL and route.unsealable is Unsealable.RELAY:
             yield f"{place}.unsealable: sends what cannot be sealed on unprotected"
+        if route.break_glass and not config.node.break_glass_max:
+            yield f"{place}.break_glass: has no effect; node.break_glass_max is 0s"
         if route.action is Action.SEAL and not route.logo:
             yield f"{place}.logo: is missing; the sealed pictures carry no logo"
         for earlier in config.routes[:index]:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from node.config.audit import AuditSettings, SyslogSettings
 from node.config.config import Config, Hospital, RouteTest, TlsFiles, Workstation
 from node.config.quality import merged
-from node.config.references import Found, mistakes_between, mistakes_of_shares
+from node.config.references import (
+    Found,
+    mistakes_between,
+    mistakes_of_break_glass,
+    mistakes_of_shares,
+)
 from node.config.schema import (
     PRIORITIES,
     DestinationTable,
@@ -213,6 +218,7 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
     if sends and not route.to and not shares:
         found.mistakes.append(f"{place}.to: is missing; {action.value} needs destinations")
     found.mistakes += [f"{place}.{mistake}" for mistake in mistakes_of_shares(route)]
+    found.mistakes += [f"{place}.{mistake}" for mistake in mistakes_of_break_glass(route)]
     to = shares.to if shares else route.to or ()
     noun = Route(
         name=route.name,
@@ -230,6 +236,7 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
         recovery=route.recovery,
         priority=PRIORITIES[route.priority],
         threshold=shares.k if shares else 0,
+        break_glass=route.break_glass,
     )
     found.routes.append((place, noun))
 

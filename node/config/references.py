@@ -98,6 +98,18 @@ def mistakes_of_shares(route: RouteTable) -> Iterator[str]:
         yield "unsealable: relay sends whole objects unprotected; use hold, header or refuse"
 
 
+def mistakes_of_break_glass(route: RouteTable) -> Iterator[str]:
+    """Yield why a route cannot let images pass as they came."""
+    if not route.break_glass:
+        return
+    if route.action != "seal":
+        yield f'break_glass: needs action = "seal", not "{route.action}"'
+    if route.shares is not None:
+        yield "break_glass: would give each destination of shares the whole object"
+    if route.identity != "keep" or route.uid != "keep":
+        yield "break_glass: would send the identity that this route takes out"
+
+
 def _about_identity(place: str, route: Route) -> Iterator[str]:
     if route.identity == "keep":
         if route.profile:

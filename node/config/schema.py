@@ -300,6 +300,9 @@ class RouteTable:
     recovery: bool = option(
         read.flag, False, "seal a coarse copy into the image, which shows what was there if changed"
     )
+    break_glass: bool = option(
+        read.flag, False, "allow 'nodectl breakglass' to let its images pass unsealed for a while"
+    )
     priority: str = option(
         read.choice(*PRIORITIES), "routine", "routine, high or stat; higher ones leave first"
     )

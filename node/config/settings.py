@@ -80,6 +80,11 @@ class NodeSettings:
         "1d",
         "how long an object stays in the spool after its last delivery",
     )
+    break_glass_max: float = option(
+        read.duration("0s", "7d"),
+        "0s",
+        "how long 'nodectl breakglass' may let images of a route pass unsealed; 0s forbids it",
+    )
     fetch_aet: str = option(
         read.ae_title, "SEALNODE", "AE title under which the node fetches objects back with C-MOVE"
     )

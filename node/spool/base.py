@@ -211,12 +211,13 @@ class Ledger(Aftercare, Commitments, Protocol):
         """
         ...
 
-    def remake(self, entry: int, event: Event) -> None:
+    def remake(self, entry: int, event: Event, *, intact: bool = False) -> None:
         """Seal a READY entry again, since the object to send is gone or damaged.
 
         Where that is the original itself nothing can be made again: the entry
         is PARKED, reason ``original_lost``.
 
+        :param intact: nothing is damaged; it must only not leave as it is.
         :raises KeyError: there is no such entry.
         :raises UsageError: it is not READY.
         """

@@ -203,12 +203,12 @@ class MemoryLedger(MemoryCommitments):
                     delivery.readback_at = None
                     delivery.commit_at, delivery.transaction_uid = None, ""
 
-    def remake(self, entry: int, event: Event) -> None:
+    def remake(self, entry: int, event: Event, *, intact: bool = False) -> None:
         """Seal a READY entry again, since the object to send is gone or damaged."""
         with self._lock:
             found = self._entries[entry]
             states.refuse_unready(entry, found.state)
-            if found.sealed == found.instance.blob:
+            if found.sealed == found.instance.blob and not intact:
                 self._stop(found, EntryState.PARKED, states.LOST)
                 self.record(event)
                 return

@@ -222,13 +222,13 @@ class SqliteLedger(SqliteCommitments):
         """Mark an entry DISCARDED; its blobs become garbage after retention."""
         self._end(entry, EntryState.DISCARDED, reason, event)
 
-    def remake(self, entry: int, event: Event) -> None:
+    def remake(self, entry: int, event: Event, *, intact: bool = False) -> None:
         """Seal a READY entry again, since the object to send is gone or damaged."""
 
         def change(db: apsw.Connection) -> None:
             found = self._entry(db, entry)
             states.refuse_unready(entry, found.state)
-            if found.sealed == found.instance.blob:
+            if found.sealed == found.instance.blob and not intact:
                 self._stop(db, entry, EntryState.PARKED, states.LOST)
                 self._add(db, event)
                 return

@@ -212,6 +212,7 @@ class Route:
     recovery: bool = False  #: seals a coarse copy of the image into it
     priority: int = 0
     threshold: int = 0
+    break_glass: bool = False  #: a person may let its images pass unsealed for a while
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from node.about import Patients
     from node.audit.log import JsonLog
+    from node.breakglass import BreakGlass
     from node.config.config import Config
     from node.spool.base import BlobStore, Ledger
     from node.spool.storage import Storage
@@ -28,6 +29,14 @@ def ledger(config: Config) -> Ledger:
 
     config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     return SqliteLedger(config.node.state / "ledger.db")
+
+
+def break_glass(config: Config) -> BreakGlass:
+    """Return what lets images pass unsealed for a while."""
+    from node.breakglass import BreakGlass
+
+    routes = {route.name: route for route in config.routes}
+    return BreakGlass(config.node.state / "breakglass.json", routes, config.node.break_glass_max)
 
 
 def blobs(config: Config) -> BlobStore:

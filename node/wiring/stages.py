@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node import retry
-from node.errors import ProofError
+from node.errors import ProofError, UnsealedError
 from node.types import Action, Unsealable
 from node.wiring.network import sender
 from node.wiring.sealing import copies, keys, logo, marker, pseudonyms, sharer
-from node.wiring.spool import audit_folder, blobs, doorbell, ledger, patients
+from node.wiring.spool import audit_folder, blobs, break_glass, doorbell, ledger, patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.audit.base import AuditSink
+    from node.breakglass import BreakGlass
     from node.config.config import Config
     from node.dicom.pixels import Codec
     from node.forward import Forwarder
@@ -83,6 +84,7 @@ def processor(config: Config, codec: Codec) -> Processor:
         worker=worker_name(rows, "process"),
         lease=config.node.lease,
         sharer=cache(partial(sharer, config)),
+        opening=break_glass(config).opening,
     )
 
 
@@ -99,7 +101,7 @@ def forwarder(
         blobs=blobs(config),
         destinations=config.destinations,
         senders=partial(sender, config, codec),
-        proved=partial(proved, rows, routes),
+        proved=partial(proved, rows, routes, break_glass(config)),
         pseudonym=keys(config).pseudonymizer().pseudonym,
         worker=worker_name(rows, f"forward-{destination}"),
         chance=random.random,
@@ -108,12 +110,12 @@ def forwarder(
     )
 
 
-def proved(rows: Ledger, routes: dict[str, Route], delivery: Delivery) -> None:
+def proved(rows: Ledger, routes: dict[str, Route], glass: BreakGlass, delivery: Delivery) -> None:
     """Let a delivery pass that carries no more than may leave.
 
-    :raises ProofError: it is the unprotected original of an object to be
-        sealed, and no rule says that it may leave like that; or it is more
-        than a share of what is to leave in shares.
+    :raises UnsealedError: it is the unprotected original of an object to be
+        sealed, and neither a rule nor break-glass lets it leave like that (any more).
+    :raises ProofError: it is more than a share of what is to leave in shares.
     """
     from node.dicom.share_object import RAW_DATA
 
@@ -129,8 +131,10 @@ def proved(rows: Ledger, routes: dict[str, Route], delivery: Delivery) -> None:
         return
     if entry.action is Action.RELAY or delivery.blob != entry.instance.blob:
         return
-    if route is None or route.unsealable is not Unsealable.RELAY:
-        raise ProofError("an unprotected object must not leave", code="unprotected")
+    if route is not None and route.unsealable is Unsealable.RELAY:
+        return
+    if glass.opening(entry.route, entry.instance.received_at) is None:
+        raise UnsealedError("an unprotected object must not leave", code="unprotected")
 
 
 def reaper(config: Config, sink: AuditSink) -> Reaper:
@@ -149,7 +153,15 @@ def reaper(config: Config, sink: AuditSink) -> Reaper:
         clock=time.time,
     )
     kept = config.node.retention
-    return Reaper(rows, blobs(config), sink, retention=kept, clock=time.time, keeping=keeping)
+    return Reaper(
+        rows,
+        blobs(config),
+        sink,
+        retention=kept,
+        clock=time.time,
+        glass=break_glass(config),
+        keeping=keeping,
+    )
 
 
 def worker_name(rows: Ledger, stage: str) -> str:

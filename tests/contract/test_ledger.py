@@ -600,6 +600,19 @@ def test_a_lost_original_cannot_be_made_again(ledger):
     assert names(ledger)[-1] == "remade"
 
 
+def test_what_was_let_pass_can_be_sealed_after_all(ledger):
+    number = sealed_entry(ledger, sealed=BLOB)
+    ledger.remake(number, event("remade"), intact=True)
+    entry, [delivery] = ledger.get(number)
+    assert (entry.state, entry.sealed, delivery.state) == (
+        EntryState.RECEIVED, "", DeliveryState.WAITING,
+    )  # fmt: skip
+    assert ledger.references(BLOB) == 1
+    make_ready(ledger, claim_entry(ledger))
+    settle(ledger)
+    assert state_of(ledger, number)[0] is EntryState.DONE
+
+
 def test_only_what_is_ready_can_be_sealed_again(ledger):
     number = accept(ledger)
     with pytest.raises(UsageError):

@@ -15,7 +15,7 @@ from node import retry
 from node.dicom.reader import part10_header
 from node.dicom.requestor import PeerRejectedError
 from node.dicom.scu import StorageScu, UnansweredError
-from node.errors import ProofError, UnreachableError
+from node.errors import ProofError, UnreachableError, UnsealedError
 from node.forward import TROUBLES, Forwarder
 from node.spool.buffers import MemoryBlobs
 from node.spool.memory import MemoryLedger
@@ -295,6 +295,20 @@ def test_what_is_not_proved_never_reaches_the_sender():
     assert node.pacs.sent == []
     assert node.delivery(entry).state is DeliveryState.PARKED
     assert node.delivery(entry).reason == "unprotected"
+
+
+def test_what_may_no_longer_leave_unsealed_goes_back_to_be_sealed():
+    node = Node()
+    entry = node.add(1)
+
+    def refuse(_):
+        raise UnsealedError("an unprotected object must not leave", code="unprotected")
+
+    node.forwarder.proved = refuse
+    node.forwarder.step("pacs")
+    assert node.pacs.sent == []
+    assert node.ledger.get(entry)[0].state is EntryState.RECEIVED
+    assert node.delivery(entry).state is DeliveryState.WAITING
 
 
 def test_every_object_is_checked_before_it_is_opened():

@@ -10,6 +10,7 @@ import pytest
 from pydicom import dcmread
 from sealing import ORDER, RECEIVED_AT, examiner, marker, sample
 
+from node.breakglass import Opening
 from node.crypto.keyring import MemoryKeys
 from node.dicom.codecs import Decoder
 from node.errors import (
@@ -150,7 +151,11 @@ class Stage:
     """A processor over a spool in memory, with one route."""
 
     def __init__(
-        self, *, unsealable: Unsealable = Unsealable.HOLD, made: Marker | None = None
+        self,
+        *,
+        unsealable: Unsealable = Unsealable.HOLD,
+        made: Marker | None = None,
+        **more: object,
     ) -> None:
         self.blobs = MemoryBlobs()
         self.now = RECEIVED_AT
@@ -169,6 +174,7 @@ class Stage:
             ring=lambda: None,
             worker="w",
             lease=60.0,
+            **more,
         )
 
     def receive(self, data: bytes, action: Action = Action.SEAL) -> int:
@@ -185,6 +191,18 @@ class Stage:
     def sent(self) -> list[bytes]:
         claims = self.ledger.claim_deliveries("f", "pacs", limit=9, lease=60.0)
         return [self.blobs.read(claim.delivery.blob) for claim in claims]
+
+
+def test_break_glass_lets_an_object_pass_as_it_came_and_says_why():
+    until = RECEIVED_AT + 60
+    opening = Opening("r", "sealing is down", "root", RECEIVED_AT, until)
+    stage = Stage(opening=lambda route, at: opening if (route, at) == ("r", RECEIVED_AT) else None)
+    stage.receive(sample(CT))
+    stage.processor.step()
+
+    assert stage.sent() == [sample(CT)]
+    event = stage.ledger.outbox(limit=9)[-1][2]
+    assert (event.event, event.facts["reason"]) == ("passed_unsealed", "sealing is down")
 
 
 def test_a_received_object_becomes_ready_with_a_proved_one_to_send():
