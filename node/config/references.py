@@ -106,7 +106,7 @@ def mistakes_of_break_glass(route: RouteTable) -> Iterator[str]:
         yield f'break_glass: needs action = "seal", not "{route.action}"'
     if route.shares is not None:
         yield "break_glass: would give each destination of shares the whole object"
-    if route.identity != "keep" or route.uid != "keep":
+    if route.identity != "keep" or route.uid == "derive":
         yield "break_glass: would send the identity that this route takes out"
 
 
