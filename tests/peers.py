@@ -88,7 +88,7 @@ class Pacs:
 
 
 @contextmanager
-def orthanc(folder: Path, *, port: int, fetch_port: int) -> Iterator[Pacs]:
+def orthanc(folder: Path, *, port: int, fetch_port: int, aet: str = "PACS") -> Iterator[Pacs]:
     """Start Orthanc with its storage in a folder."""
     needed("Orthanc")
     (http,) = free_ports(1)
@@ -97,7 +97,7 @@ def orthanc(folder: Path, *, port: int, fetch_port: int) -> Iterator[Pacs]:
         json.dumps(
             {
                 "Name": "test", "StorageDirectory": str(folder), "IndexDirectory": str(folder),
-                "DicomAet": "PACS", "DicomPort": port, "HttpPort": http, "HttpServerEnabled": True,
+                "DicomAet": aet, "DicomPort": port, "HttpPort": http, "HttpServerEnabled": True,
                 "DicomCheckCalledAet": False, "DicomAlwaysAllowStore": True,
                 "DicomAlwaysAllowGet": True, "DicomAlwaysAllowFind": True,
                 "DicomAlwaysAllowMove": True,
