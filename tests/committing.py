@@ -191,6 +191,7 @@ class Modality(Peer):
     def __init__(self, aet: str = "DEMO", *, role: bool = True, **more: Any) -> None:
         super().__init__(aet, **more)
         self.role = role
+        self.asked_to_be_scp: list[bool] = []
         self.answer = 0x0000
 
     def ask(self, port: int, transaction_uid: str, references: Pairs, **odd: Any) -> int | None:
@@ -217,4 +218,6 @@ class Modality(Peer):
 
     def _event(self, event: Any) -> tuple[int, None]:
         self.heard.append(read(event.event_information, event.event_type))
+        roles = event.assoc.requestor.role_selection.get(PUSH)
+        self.asked_to_be_scp.append(bool(roles and roles.scp_role and not roles.scu_role))
         return self.answer, None

@@ -167,10 +167,13 @@ def committing(config: Config, stop: threading.Event) -> list[Worker]:
     workers = []
     idle = config.node.poll * 10
     rows = wiring.ledger(config)
-    for destination in config.destinations.values():
-        if not destination.commitment:
-            rows.forgo_commitments(destination.name)
-        elif destination.enabled:
+    wanted = [d for d in config.destinations.values() if d.commitment]
+    for name in rows.owed().uncommitted.keys() - {destination.name for destination in wanted}:
+        facts: dict[str, str | int | float] = {"destination": name}
+        facts["count"] = rows.forgo_commitments(name)
+        rows.record(Event("commitment_forgone", actor="forward", facts=facts))
+    for destination in wanted:
+        if destination.enabled:
             step = wiring.commitment(config, destination).step
             workers.append(Worker(f"commitment-{destination.name}", step, idle=idle, stop=stop))
     unreported = rows.owed().unreported

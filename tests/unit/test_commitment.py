@@ -177,6 +177,17 @@ def test_what_it_cannot_keep_now_is_asked_about_again_and_parked_in_the_end(worl
     assert f"{code:04X}H" in world.ledger.get(number)[0].reason
 
 
+def test_what_is_old_before_it_is_first_asked_about_is_asked_about_all_the_same(world):
+    number = world.deliver("1.1")
+    world.now += 30 * DAY
+    for turn in range(1, TRIES + 1):
+        assert world.wait(DAY) == 1
+        assert len(world.asked) == turn
+        assert world.state(number) == SENT
+    world.wait(DAY)
+    assert world.state(number)[0] is EntryState.PARKED
+
+
 @pytest.mark.parametrize("code", [0x0119, 0x0122])
 def test_what_it_never_will_keep_waits_for_a_person(world, code):
     number = world.deliver("1.1")

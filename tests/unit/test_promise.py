@@ -56,10 +56,10 @@ class World:
         self.heard.append((source.name, report))
         return self.answer
 
-    def receive(self, uid, *, blob="a" * 64, peer=PEER, action=Action.SEAL):
-        route = Route("ct", {}, action, ("pacs",))
+    def receive(self, uid, *, blob="a" * 64, peer=PEER):
+        route = Route("ct", {}, Action.SEAL, ("pacs",))
         instance = Instance(CT, uid, "1.1", "1.2", "1.3", blob, 9, peer=peer)
-        return self.ledger.accept(instance, Decision(route, action, ()), Event("a")).entry
+        return self.ledger.accept(instance, Decision(route, Action.SEAL, ()), Event("a")).entry
 
     def send(self, **wanted):
         """Have what was received sealed and sent, under another UID."""
@@ -206,7 +206,8 @@ def test_what_was_thrown_away_is_not_there(world):
 
 
 def test_what_is_held_is_not_safe(world):
-    world.receive("1.1", action=Action.HOLD)
+    instance = Instance(CT, "1.1", "1.1", "1.2", "1.3", "a" * 64, 9, peer=PEER)
+    world.ledger.accept(instance, Decision(None, Action.HOLD, ()), Event("no route, no delivery"))
     world.ask("1.1")
     assert world.told(2 * DAY) == ([], {"1.1": 0x0110})
 

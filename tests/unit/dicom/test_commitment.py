@@ -150,6 +150,7 @@ def test_a_report_is_delivered_in_whatever_role_the_modality_allows(role):
         assert deliver(peer, failed) == 0x0000
         modality.answer = 0x0110
         assert deliver(peer, Report("9.9", (), ((*WANTED[1], 0x0110),))) == 0x0110
+    assert modality.asked_to_be_scp == [True] * 3
     assert modality.heard == [
         Said("9.9", 1, list(WANTED)),
         Said("9.9", 2, [WANTED[0]], {"1.2.4": 0x0110}),
