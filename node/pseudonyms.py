@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from node.dicom import declaration, masking
+from node.dicom import declaration, encrypted, masking
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from node.crypto.envelope import Envelope
     from node.crypto.mapping import Mapping
     from node.dicom.reader import DicomObject
     from node.types import Profile
@@ -22,11 +25,15 @@ class Pseudonyms:
 
     :param profile: what stays; None maps the UIDs of SOP instances and leaves
         all else as it is.
+    :param envelope: encrypts what is taken out for those who hold certificates.
     """
 
-    def __init__(self, mapping: Mapping, profile: Profile | None) -> None:
+    def __init__(
+        self, mapping: Mapping, profile: Profile | None, envelope: Envelope | None = None
+    ) -> None:
         self._mapping = mapping
         self._profile = profile
+        self._envelope = envelope
 
     @property
     def masked(self) -> bool:
@@ -46,3 +53,14 @@ class Pseudonyms:
             return masking.mask_uids(obj, self._mapping)
         said = declaration.of_profile(self._profile, obj.encoding)
         return masking.mask(obj, self._profile, self._mapping) | said
+
+    def enveloped(self, obj: DicomObject, tags: Iterable[int]) -> dict[int, bytes | None]:
+        """Return the Encrypted Attributes Sequence with some elements as they are, if there is one.
+
+        :raises UnreadableError: they cannot be walked.
+        """
+        if self._envelope is None:
+            return {}
+        kept = encrypted.attributes(obj, {*tags, encrypted.ENCRYPTED_ATTRIBUTES})
+        made = encrypted.sequence(self._envelope.close(kept), obj.encoding)
+        return {encrypted.ENCRYPTED_ATTRIBUTES: made}

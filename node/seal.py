@@ -236,6 +236,8 @@ class Marker:
         said = pseudonyms.changes(obj) if pseudonyms else {}
         changes = marked.plan(obj, work, image=image, masked=said)
         if pseudonyms:
+            more = pseudonyms.enveloped(obj, changes.elements)
+            changes = marked.with_elements(changes, obj, more)
             binding = replace(binding, sop_instance_uid=pseudonyms.uid(binding.sop_instance_uid))
         copy = headers.header_copy(obj, headers.MAX_MASKED if hidden else headers.MAX_COPY)
         if hidden and copy is None:

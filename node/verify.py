@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from node.crypto import record as records
-from node.dicom import compare, derived, headers, identity, marked, reader, undo
+from node.dicom import compare, derived, encrypted, headers, identity, marked, reader, undo
 from node.dicom import pixels as pixel_data
 from node.errors import (
     DamagedError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from node.copies import Copies
     from node.crypto.base import Opener
+    from node.crypto.envelope import Custodian
     from node.dicom.pixels import Codec, Pixels
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
@@ -82,6 +83,7 @@ class Examiner:
     """Reads marks, opens seals, compares, restores.
 
     :param copies: recognises lossy copies where the mark is gone.
+    :param custodian: opens Encrypted Attributes where the header copy is gone.
     """
 
     def __init__(
@@ -90,7 +92,9 @@ class Examiner:
         embedder: Embedder,
         codec: Codec | None,
         copies: Copies | None = None,
+        custodian: Custodian | None = None,
     ) -> None:
+        self._custodian = custodian
         self._copies = copies
         self._opener = opener
         self._embedder = embedder
@@ -291,8 +295,12 @@ class Examiner:
         if copy is not None and _digest(copy) != record.object_sha256:
             copy = None
         original = headers.parse_header(copy) if copy is not None else None
+        if original is None and self._custodian is not None:
+            kept = encrypted.opened(obj, self._custodian.open)
+        else:
+            kept = original
         try:
-            undone = marked.undress(obj, record.undo, original)
+            undone = marked.undress(obj, record.undo, kept)
         except (UnreadableError, UnsealableError):
             undone = None
         if undone is not None and _digest(undone) == record.object_sha256:

@@ -179,7 +179,8 @@ def _read_one(kind: str, own: str, raw: object, found: Found) -> None:
         found.quality[own] = merged(own, allowed)
     elif kind == "profile" and (profile := _table(ProfileTable, raw, place, found)):
         said = {key: value for key, value in _values(profile).items() if value is not None}
-        found.profiles[own] = Profile(name=own, **said)
+        paths = tuple(str(found.directory / path) for path in said.pop("certificates", ()))
+        found.profiles[own] = Profile(name=own, **said, certificates=paths)
     elif kind == "tls" and (tls := _table(TlsTable, raw, place, found)):
         base = found.directory
         found.tls[own] = TlsFiles(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from node.config.settings import NodeSettings
     from node.types import Destination, Limits, Profile, Route, Source
 
+PEM = b"-----BEGIN CERTIFICATE-----"
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_LOGO = 1 << 20  # bytes
 WILD = frozenset("*?")
@@ -76,6 +77,7 @@ def mistakes_between(found: Found) -> Iterator[str]:
         yield from _about_logo(place, route.logo)
         yield from _about_identity(place, route)
     yield from _about_hospitals(found)
+    yield from _about_certificates(found)
     for test in found.tests:
         if (test.route, test.action, test.to) == (None, None, None):
             yield f"{test.place}.expect: expects nothing; name a route, an action or destinations"
@@ -121,6 +123,17 @@ def _about_identity(place: str, route: Route) -> Iterator[str]:
         yield f'{place}.uid: must be "derive" where identity is "pseudonym"'
     if route.unsealable is Unsealable.RELAY:
         yield f'{place}.unsealable: "relay" would send patients in clear; use "header" or "hold"'
+
+
+def _about_certificates(found: Found) -> Iterator[str]:
+    pairs = [(one, Path(path)) for one in found.profiles.values() for path in one.certificates]
+    for profile, path in pairs:
+        place = f"{found.places['profile', profile.name]}.certificates"
+        try:
+            if PEM not in path.read_bytes():
+                yield f"{place}: {shown(path.name)} is no certificate in PEM"
+        except OSError as error:
+            yield f"{place}: {shown(path.name)} cannot be read: {error.strerror}"
 
 
 def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:

@@ -205,6 +205,12 @@ class ProfileTable:
         "hold",
         "pictures said to have names burned in (0028,0301): hold them, or send them as they are",
     )
+    certificates: tuple[Path, ...] | None = option(
+        read.some(read.path),
+        None,
+        "RSA certificates of those who may open the Encrypted Attributes (0400,0500) besides",
+        example=["tls/custodian.pem"],
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from node.crypto import keyfile
 from node.crypto.capsule import Capsule, parse_capsule, parse_epoch, parse_key_id
 from node.crypto.document import Document, Stanza, format_time, parse, parse_time
+from node.crypto.envelope import Custodian
 from node.crypto.pseudonym import Pseudonymizer
 from node.crypto.recipient import Identity, Recipient, parse_identity, parse_recipient
 from node.crypto.seal import KEY_BYTES, EpochKey, EpochSealer, KeyringOpener
@@ -31,6 +32,8 @@ IDENTITY = "recipient.key"
 PSEUDONYM = "pseudonym.key"
 MAPPING = "mapping.key"
 ROBUST = "robust.key"
+CUSTODIAN = "custodian.key"
+CUSTODIAN_CERTIFICATE = "custodian.pem"
 AUDIT = "audit.key"
 AUDIT_PUBLIC = "audit.pub"
 OFFICER = "audit-officer.key"
@@ -179,10 +182,19 @@ class DirectoryKeys:
 
         :raises ConfigError: there is a key, but it cannot be used.
         """
-        places = (self._credentials or self.directory, self.directory)
-        if not any((place / ROBUST).exists() for place in places):
+        if not self._has(ROBUST):
             return None
         return self._random(ROBUST, "robust-key")
+
+    def custodian(self) -> Custodian | None:
+        """Return what opens Encrypted Attributes, if this site has the key to a certificate.
+
+        :raises ConfigError: there is a key, but it cannot be used.
+        """
+        if not self._has(CUSTODIAN):
+            return None
+        certificate = _parsed(self.directory / CUSTODIAN_CERTIFICATE, keyfile.PUBLIC, bytes)
+        return self._secret(CUSTODIAN, lambda key: Custodian(certificate, key))
 
     def audit_key(self) -> str:
         """Return the text of the key that signs checkpoints of the audit log.
@@ -264,6 +276,10 @@ class DirectoryKeys:
     def capsule_path(self, key_id: bytes) -> Path:
         """Return where the capsule of an epoch lies."""
         return self.directory / CAPSULES / f"{key_id.hex()}.capsule"
+
+    def _has(self, name: str) -> bool:
+        places = (self._credentials or self.directory, self.directory)
+        return any((place / name).exists() for place in places)
 
     def _secret(self, name: str, read: Callable[[bytes], T]) -> T:
         given = self._credentials / name if self._credentials else None

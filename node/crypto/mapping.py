@@ -46,9 +46,9 @@ class Mapping:
         number = int.from_bytes(self._mac("days", patient)[:8], "big")
         return -(MIN_DAYS + number % (MAX_DAYS - MIN_DAYS + 1))
 
-    def secret(self, label: str, data: bytes) -> bytes:
+    def secret(self, label: str) -> bytes:
         """Return 32 bytes that nobody without the key can know."""
-        return self._mac(f"secret {label}", data)
+        return self._mac("secret", label.encode("ascii"))
 
     def _mac(self, label: str, value: bytes) -> bytes:
         key = hmac.digest(self._key, b"sealnode mapping v1 " + label.encode("ascii"), "sha256")

@@ -55,6 +55,16 @@ class Act(Enum):
     SHIFT = "shift"  #: dates by the days of the patient
 
 
+# Where the table would break an IOD: a presentation state must say when it was made, a hanging
+# protocol must have the sequence, and no study may have an empty list of references.
+EXCEPTIONS = {
+    0x00081110: Act.REMOVE,
+    0x0040100A: Act.EMPTY,
+    0x00700082: Act.DUMMY,
+    0x00700083: Act.DUMMY,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of the table.
@@ -113,6 +123,10 @@ def _listed(row: Row, tag: int, vr: str, profile: Profile) -> Act:
         return Act.KEEP
     if "dates" in row.options and profile.dates == "shift" and vr != "OB":
         return Act.SHIFT
+    return EXCEPTIONS.get(tag) or _basic(row, tag, vr, profile)
+
+
+def _basic(row: Row, tag: int, vr: str, profile: Profile) -> Act:
     if tag == GRAPHIC_ANNOTATIONS and not profile.graphics:
         return Act.REMOVE
     if vr == "SQ":

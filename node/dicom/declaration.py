@@ -25,6 +25,8 @@ FUNCTIONAL_GROUPS = (0x52009229, 0x52009230)  # shared, per-frame
 
 MAX_DERIVATION = 1024  # characters of an ST (PS3.5 6.2)
 
+MODIFYING = (b"109103", b"Modifying Equipment")  # PS3.16 CID 7005
+
 # PS3.16 CID 7050
 BASIC = (b"113100", b"Basic Application Confidentiality Profile")
 CONTENT = (b"113104", b"Clean Structured Content Option")
@@ -125,9 +127,8 @@ def equipment(obj: DicomObject, work: Work) -> bytes:
     vr = element.vr if element else "SQ"
     inner = Encoding.IMPLICIT_LE if vr == "UN" else obj.encoding  # PS3.5 6.2.2
     at = datetime.fromtimestamp(work.at, UTC).strftime("%Y%m%d%H%M%S.%f+0000").encode("ascii")
-    purpose = _item(_code(b"109103", b"Modifying Equipment", inner), inner)
-    if work.masked:  # PS3.3 C.12.1: several purposes may be named
-        purpose += _item(_code(b"109104", b"De-identifying Equipment", inner), inner)
+    what = (b"109104", b"De-identifying Equipment") if work.masked else MODIFYING
+    purpose = _item(_code(*what, inner), inner)  # PS3.3 C.12.1: one item
     ours = _item(
         element_bytes(0x00080070, "LO", b"Sealnode", inner)
         + element_bytes(0x00081090, "LO", b"Sealnode", inner)

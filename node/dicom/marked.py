@@ -193,8 +193,8 @@ def undress(obj: DicomObject, undo_data: bytes, original: DicomObject | None = N
     If the object is now written in another encoding, so is the header: the
     same elements, not the same bytes.
 
-    :param original: what the header copy says, if there is one; needed only
-        where the undo data refer to it.
+    :param original: what the header copy says, or the Encrypted Attributes, if
+        there are any; needed only where the undo data refer to them.
     :raises UnreadableError: the undo data are damaged (code ``undo``).
     :raises UnsealableError: the elements are not in order (code ``order``).
     """
@@ -206,7 +206,9 @@ def undress(obj: DicomObject, undo_data: bytes, original: DicomObject | None = N
     for tag, was in before_marking.elements.items():
         element = original.index.get(tag) if original and was is Was.IN_COPY else None
         if original and element:
-            changes[tag] = original.data[element.start : element.end]
+            kept = original.data[element.start : element.end]
+            same = original.encoding is encoding
+            changes[tag] = kept if same else recode(kept, original.encoding, encoding)
         else:
             changes[tag] = None if isinstance(was, Was) else was
         raw = changes[tag]

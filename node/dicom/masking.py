@@ -37,6 +37,7 @@ BURNED_IN = 0x00280301
 NAMING = (PATIENT_NAME, PATIENT_ID, 0x00101000, 0x00101001, 0x00101005, ACCESSION_NUMBER)
 READABLE = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT", "UR", "AE"})
 MIN_WORD = 3  # characters of a name that is looked for elsewhere
+MIN_NUMBER = 6  # characters of an integer that may be a patient's number
 MAX_DEPTH = 64  # nested sequences
 CODE = (  # (0008,0100), (0008,0102), (0008,0104); PS3.3 8.8
     (0x00080100, "SH", b"REMOVED"),
@@ -117,6 +118,8 @@ class _Place:
         return _Place(self.data, inner, self.depth + 1)
 
     def made(self, element: Element, value: bytes) -> bytes:
+        if self.vr(element) == "UI" and len(value) % 2:  # else padded as text in implicit VR
+            value += b"\0"
         return element_bytes(element.tag, element.vr, value, self.encoding)
 
 
@@ -248,7 +251,8 @@ class _Mask(_Rewriter):
         pseudonym = self._pseudonym(element.tag, value.strip(b" \0"))
         if pseudonym is not None:
             return place.made(element, pseudonym)
-        text = decode(value, self._charset) if vr in READABLE else ""
+        number = vr == "IS" and len(value) >= MIN_NUMBER
+        text = decode(value, self._charset) if vr in READABLE or number else ""
         if what in {Act.REMOVE, Act.EMPTY, Act.DUMMY} and text:
             listed = kept_descriptor(element.tag, text, self._profile)
             what = Act.KEEP if listed else what

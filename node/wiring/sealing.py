@@ -80,7 +80,8 @@ def examiner(config: Config, codec: Codec) -> Examiner:
     """Return what verifies and restores under every key of the ring."""
     from node.verify import Examiner
 
-    return Examiner(keys(config).opener(), embedder(), codec, copies(config))
+    ring = keys(config)
+    return Examiner(ring.opener(), embedder(), codec, copies(config), ring.custodian())
 
 
 def copies(config: Config) -> Copies:
@@ -120,6 +121,7 @@ def pseudonyms(config: Config, route: Route) -> Pseudonyms | None:
 
     :raises ConfigError: there is no usable mapping key.
     """
+    from node.crypto.envelope import Envelope
     from node.crypto.mapping import Mapping
     from node.pseudonyms import Pseudonyms
     from node.types import Profile
@@ -128,7 +130,11 @@ def pseudonyms(config: Config, route: Route) -> Pseudonyms | None:
         return None
     hidden = route.identity == "pseudonym"
     profile = config.profiles.get(route.profile, Profile()) if hidden else None
-    return Pseudonyms(Mapping(keys(config).mapping_key()), profile)
+    mapping = Mapping(keys(config).mapping_key())
+    if profile is None or not profile.certificates:
+        return Pseudonyms(mapping, profile)
+    certificates = [Path(one).read_bytes() for one in profile.certificates]
+    return Pseudonyms(mapping, profile, Envelope(certificates, mapping.secret("envelope")))
 
 
 @lru_cache(maxsize=64)

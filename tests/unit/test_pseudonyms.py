@@ -9,18 +9,23 @@ from dataclasses import replace
 import numpy as np
 import pydicom
 import pytest
+from certificates import rsa_pair
 from making import dataset, image, part10
 from masks import canaries
+from pydicom.filereader import read_dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sealing import ORDER, examiner, marker, sample
 
+from node.crypto.envelope import Custodian, Envelope
 from node.crypto.keyring import MemoryKeys
 from node.crypto.mapping import Mapping
-from node.dicom import reader
+from node.dicom import identity, reader
 from node.errors import UnsealableError
+from node.mark.embedder import TiledEmbedder
 from node.mark.message import own
 from node.pseudonyms import Pseudonyms
 from node.types import Profile, VerdictKind
+from node.verify import Examiner
 
 KEYS = MemoryKeys([bytes(range(32))])
 MAPPING = Mapping(b"m" * 32)
@@ -142,3 +147,63 @@ def test_uids_alone_can_be_derived():
     assert after.PatientName == before.text("PatientName")
     assert "PatientIdentityRemoved" not in after
     assert examiner(KEYS).examine(made.data).restored == data
+
+
+def without(data: bytes, *tags: int) -> bytes:
+    """The file as an archive writes it that drops some elements."""
+    ds = pydicom.dcmread(io.BytesIO(data))
+    for tag in tags:
+        del ds[tag]
+    kept = io.BytesIO()
+    ds.save_as(kept)
+    return kept.getvalue()
+
+
+class TestTwoCarriers:
+    """Header copy and Encrypted Attributes each give back what the other lost."""
+
+    COPY, ENCRYPTED = 0x5EA11001, 0x04000500
+    PAIR = rsa_pair("custodian")
+    ORDER = replace(
+        HIDDEN, pseudonyms=Pseudonyms(MAPPING, Profile("p"), Envelope([PAIR[0]], b"e" * 32))
+    )
+    ORIGINAL = image(NOISE, stored=12, PatientComments="x" * 900, StudyDate="20200102")
+
+    def examiner(self) -> Examiner:
+        custodian = Custodian(*self.PAIR)
+        return Examiner(KEYS.opener(), TiledEmbedder(), None, custodian=custodian)
+
+    @pytest.mark.parametrize("lost", [(), (COPY,), (ENCRYPTED,)])
+    def test_an_original_comes_back_byte_for_byte_without_one_of_them(self, lost):
+        made = marker(KEYS).mark(self.ORIGINAL, self.ORDER)
+
+        found = self.examiner().examine(without(made.data, *lost))
+
+        assert found.exact
+        assert found.restored == self.ORIGINAL
+
+    def test_without_both_the_identity_is_still_in_the_pixels(self):
+        made = marker(KEYS).mark(self.ORIGINAL, self.ORDER)
+
+        found = self.examiner().examine(without(made.data, self.COPY, self.ENCRYPTED))
+
+        assert not found.exact
+        names = dict(identity.readable(found.record.attributes))
+        assert (names["PatientName"], names["StudyDate"]) == ("Doe^Jane", "20200102")
+
+    def test_any_tool_that_reads_cms_finds_the_attributes_as_they_were(self):
+        made = marker(KEYS).mark(self.ORIGINAL, self.ORDER)
+        item = pydicom.dcmread(io.BytesIO(made.data)).EncryptedAttributesSequence[0]
+
+        content = io.BytesIO(Custodian(*self.PAIR).open(item.EncryptedContent))
+
+        ds = read_dataset(content, is_implicit_VR=False, is_little_endian=True)
+        kept = ds.ModifiedAttributesSequence[0]
+        assert item.EncryptedContentTransferSyntaxUID == ExplicitVRLittleEndian
+        assert (kept.PatientName, kept.PatientComments) == ("Doe^Jane", "x" * 900)
+        assert kept.SOPInstanceUID == reader.read(self.ORIGINAL).text("SOPInstanceUID")
+
+    def test_a_retry_sends_the_same_envelope(self):
+        assert marker(KEYS).mark(self.ORIGINAL, self.ORDER) == marker(KEYS).mark(
+            self.ORIGINAL, self.ORDER
+        )
