@@ -11,7 +11,7 @@ sets that the site signed count, under the names that it gave them.
 from __future__ import annotations
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
@@ -223,7 +223,19 @@ class Gatherer:
             self._fill([work for group in chunk for work in group], folder)
             for group in chunk:
                 results = [work.result() for work in group]
-                yield max(results, key=lambda result: (result.data is not None, result.made_at))
+                best = max(results, key=lambda one: (one.data is not None, one.made_at))
+                yield best if best.data is not None else self._accuse(best)
+
+    def _accuse(self, gathered: Gathered) -> Gathered:
+        """Name those, too, who do not even list a share of what cannot be put together."""
+        others = [
+            Blame(name, 0, "unreachable", self.troubles[name])
+            if name in self.troubles
+            else Blame(name, 0, "missing", "it lists no share of it")
+            for name in self._archives
+            if name not in gathered.kept.places
+        ]
+        return replace(gathered, blames=(*gathered.blames, *others))
 
     # What they keep ---------------------------------------------------------
 
@@ -359,11 +371,11 @@ class Gatherer:
 
 
 def report(gathered: Gathered, tell: Callable[[Blame], None]) -> str:
-    """Tell of each share that was left out; return why the object is not there, or ``""``."""
+    """Tell of each share that is missing or bad; return why the object is not there, or ``""``."""
     for blame in gathered.blames:
-        if gathered.data is None or blame.state != "unreachable":
+        if blame.number and blame.state != "unreachable":
             tell(blame)
     if gathered.data is not None:
         return ""
-    why = "; ".join(map(str, gathered.blames)) or "no other destination keeps a share of it"
+    why = "; ".join(map(str, gathered.blames))
     return f"{gathered.needed} good shares are needed, {gathered.good} are there: {why}"

@@ -117,6 +117,8 @@ def _text(decision: Decision, obstacle: str) -> str:
         lines.append("no route matches: it would be held until a person decides")
         return "\n".join(lines)
     where = f", to {', '.join(route.to)}" if route.to else ""
+    if route.threshold:
+        where = f", in {len(route.to)} shares, {route.threshold} of which give it back{where}"
     lines.append(f"{decision.action.value}, by route {route.name}{where}")
     if not obstacle:
         lines.append("its pixels can be marked without loss")

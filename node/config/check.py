@@ -132,10 +132,21 @@ def _about_routes(config: Config) -> Iterator[str]:
             yield f"{place}.break_glass: has no effect; node.break_glass_max is 0s"
         if route.action is Action.SEAL and not route.logo:
             yield f"{place}.logo: is missing; the sealed pictures carry no logo"
+        yield from _about_shares(config, route)
         for earlier in config.routes[:index]:
             if _covers(earlier, route):
                 yield f"{place}: is never reached; {earlier.name} matches all that it matches"
                 break
+
+
+def _about_shares(config: Config, route: Route) -> Iterator[str]:
+    """Yield who would get several shares of one object."""
+    places: dict[tuple[str, int], str] = {}
+    for name in route.to if route.threshold else ():
+        peer = config.destinations[name]
+        other = places.setdefault((peer.host, peer.port), name)
+        if other != name:
+            yield f"route.{route.name}.shares: {other} and {name} are one archive, with two shares"
 
 
 def _about_peers(config: Config) -> Iterator[str]:

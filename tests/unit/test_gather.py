@@ -275,6 +275,17 @@ def test_the_newest_version_does_not_hide_an_older_one_that_is_whole(world):
 
 
 @pytest.mark.slow
+def test_who_does_not_even_list_a_share_is_named_when_too_few_are_left(world):
+    world.keep(1, 2, to="a")
+    kill(world, "b")
+    [found] = world.gather()
+    assert blamed(found) == {"b": "unreachable", "c": "missing"}
+    told = []
+    assert "c: missing: it lists no share of it" in report(found, told.append)
+    assert told == [], "whom nobody expected to have one is not accused one by one"
+
+
+@pytest.mark.slow
 def test_when_nobody_says_what_there_is_it_says_who_does_not_answer(world):
     world.keep(1, 2)
     kill(world, "a", "b", "c")

@@ -21,6 +21,7 @@ from node.types import (
     EntryState,
     Event,
     Instance,
+    Part,
     Route,
 )
 
@@ -273,6 +274,38 @@ def test_an_entry_whose_sealed_copy_is_missing_is_sealed_again(reaper, ledger, b
     seal(ledger, blobs)
     send(ledger)
     assert ledger.get(1)[0].state is EntryState.DONE
+
+
+def test_an_entry_that_lost_a_share_is_divided_again_and_its_shares_go_with_it(
+    reaper, ledger, blobs, clock
+):
+    rule = Decision(Route("r", {}, Action.SEAL, ("pacs", "cloud"), threshold=2), Action.SEAL, ())
+    instance = Instance("1", "1", "2", "3", "4", store(blobs, b"original"), 8)
+    ledger.accept(instance, rule, Event("accepted"))
+
+    def divide():
+        [claim] = ledger.claim_entries("w", limit=1, lease=60)
+        parts = [Part(n, store(blobs, b"share %d" % n), "1", f"2.{n}", "3", Event("made"))
+                 for n in (1, 2)]  # fmt: skip
+        ledger.ready(
+            claim, store(blobs, b"sealed"), sop_class_uid="1", sop_instance_uid="2",
+            transfer_syntax_uid="3", event=Event("sealed"), parts=parts,
+        )  # fmt: skip
+
+    divide()
+    blobs.delete(hashlib.sha256(b"share 2").hexdigest())
+    scrub_all(reaper)
+    assert ledger.get(1)[0].state is EntryState.RECEIVED
+    divide()
+    scrub_all(reaper)
+    assert ledger.get(1)[0].state is EntryState.READY
+    for destination in ("pacs", "cloud"):
+        [claim] = ledger.claim_deliveries("f", destination, limit=1, lease=60)
+        ledger.settle(claim, DeliveryState.SENT, "", Event("sent"))
+    assert len(list(blobs.walk())) == 4
+    clock.now += 31 * DAY
+    scrub_all(reaper)
+    assert list(blobs.walk()) == []
 
 
 def test_scrubbing_comes_to_every_entry(reaper, ledger, blobs):

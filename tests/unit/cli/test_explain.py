@@ -95,3 +95,16 @@ def test_a_source_that_is_not_listed_exits_2(nodectl, routed):
 
     assert ended.status == 2
     assert 'there is no source "dmeo" (did you mean "demo"?)' in ended.stderr
+
+
+def test_a_route_that_divides_says_into_how_many_shares(nodectl, site):
+    route = site / "routes.d" / "10-default.toml"
+    shares = 'shares = { k = 2, n = 2, to = ["pacs-main", "cloud"] }'
+    route.write_text(route.read_text().replace('to = ["pacs-main"]\n', f"{shares}\n", 1))
+    with (site / "node.toml").open("a") as file:
+        file.write('[destination.cloud]\naet = "C"\nhost = "cloud"\nport = 104\n')
+    said = nodectl("--config", site, "explain", CT, "--source", "demo").stdout
+    assert (
+        "seal, by route default, in 2 shares, 2 of which give it back, to pacs-main, cloud\n"
+        in said
+    )

@@ -66,6 +66,14 @@ def test_a_configuration_without_surprises_has_no_warning(write):
             "destination.old: no route sends to it",
         ),
         (
+            LOCAL + '[destination.twin]\naet = "TWIN"\nhost = "pacs"\nport = 104\n',
+            ROUTES.replace(
+                'to = "pacs-main"\n\n',
+                'shares = { k = 2, n = 2, to = ["pacs-main", "twin"] }\n\n',
+            ).replace('action = "seal", to = "pacs-main"', 'action = "seal"'),
+            "route.ct.shares: pacs-main and twin are one archive, with two shares",
+        ),
+        (
             LOCAL.replace("port = 104", "port = 104\nenabled = false"),
             ROUTES,
             "destination.pacs-main: is not enabled; its deliveries wait",
