@@ -245,12 +245,16 @@ class Examiner:
             reason = f"made by nodectl seal --embedder {method}, which is not reversible"
             return Examination(Verdict(VerdictKind.UNMARKED, reason, key_id=shown), pixels=pixels)
         if self._header_copy(obj, binding) is None:
-            reason = f"names key {shown}, but neither mark nor header copy is ours"
-            return Examination(Verdict(VerdictKind.UNMARKED, reason), pixels=pixels)
+            reason = (
+                f"names key {shown}, but nothing of the seal is left: another instance or size, "
+                "or made anew"
+            )
+        else:
+            reason = "the header is ours, but the pixels carry no mark: replaced or resampled"
+        lossy_now = obj.text("LossyImageCompression") == "01"
         verdict = Verdict(
             VerdictKind.TAMPERED,
-            "the header is ours, but the pixels carry no mark: replaced, resampled, or compressed "
-            "with loss",
+            reason + (", compressed with loss" if lossy_now else ", or compressed with loss"),
             regions=_whole(pixels),
             key_id=shown,
             carrier="pixels",

@@ -197,3 +197,13 @@ def marker_span(data: bytes) -> tuple[int, int]:
     """Where our private block lies: a change there is noticed, but need not matter."""
     start = data.index(b"\xa1\x5e\x10\x00")
     return start, data.index(b"\xe0\x7f\x10\x00", start)
+
+
+def test_a_sealed_object_that_became_another_instance_is_tampered_not_unmarked(sealed):
+    def edit(ds):
+        ds.SOPInstanceUID = "1.2.3.4.5"
+
+    found = examiner(KEYS).examine(edited(sealed, edit))
+
+    assert found.verdict.kind is VerdictKind.TAMPERED
+    assert "nothing of the seal is left" in found.verdict.reason
