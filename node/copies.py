@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from node.errors import ConfigError, UnreadableError
+from node.mark import bitmap
 from node.mark.finding import find
 from node.mark.message import NOBODY, Hospital, own
 from node.mark.strength import displayed
@@ -50,6 +51,14 @@ class Copy:
     logo: str
     recipient: int | None
     found: Finding
+
+
+def bitmap_of(route: Route | None, logo: bytes) -> bytes:
+    """Return the bitmap that a route's images are to carry robustly; ``b""`` for none.
+
+    :param logo: packed by ``mark.logo``.
+    """
+    return bitmap.draw(logo) if route and route.robust == "bitmap" and logo else b""
 
 
 class Copies:

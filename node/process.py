@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from node.copies import bitmap_of
 from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
 from node.failpoint import reach
 from node.seal import Order
@@ -121,11 +122,13 @@ class Processor:
         if route is None:  # it may have hidden the patient: nobody can tell any more
             self._set_aside(claim, EntryState.HELD, "route_gone")
             return
+        logo = self._logo_of(route)
         order = Order(
             received_at=entry.instance.received_at,
-            logo=self._logo_of(route),
+            logo=logo,
             lossy=route.lossy,
             robust=self._robust_of(route),
+            bitmap=bitmap_of(route, logo),
             pseudonyms=self._pseudonyms_of(route),
             recovery=route.recovery,
         )
@@ -171,6 +174,7 @@ class Processor:
                 "payload_bytes": made.payload_bytes,
                 "robust": int(made.robust),
                 "recovery_bytes": made.recovery_bytes,
+                "bitmap": int(made.bitmap),
             }
             if made.quality:
                 facts |= {

@@ -59,6 +59,8 @@ class Order:
         (:mod:`node.copies`); empty for none.
     :param pseudonyms: what the object says instead of who it is about; None
         leaves that as it is.
+    :param bitmap: a bitmap (``mark.bitmap``) that it is to carry as well where
+        there is picture enough for that; empty for none.
     """
 
     received_at: float
@@ -69,6 +71,7 @@ class Order:
     robust: bytes = b""
     pseudonyms: Pseudonyms | None = None
     recovery: bool = False
+    bitmap: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class Marked:
     :param data: the Part 10 file, whole.
     :param carrier: ``"pixels"`` or ``"header"``.
     :param robust: whether the pixels carry the robust mark, too.
+    :param bitmap: whether that carries the bitmap.
     """
 
     data: bytes
@@ -107,6 +111,7 @@ class Marked:
     quality: Quality | None = None
     robust: bool = False
     recovery_bytes: int = 0  #: of the coarse copy
+    bitmap: bool = False
 
 
 SHARES = (1.0, 0.25)
@@ -168,13 +173,9 @@ class Marker:
         :raises DoesNotFitError: not even the seal alone fits.
         :raises QualityError: that alone changes too much.
         """
-        added = None
-        if order.robust:
-            with suppress(DoesNotFitError):
-                added = robust.add(pixels.carrier, order.robust, window_of(pixels))
         window, image = pixels.window, pixels.carrier.samples
         copies = [coarse.pack(image, window, share) for share in SHARES] if order.recovery else []
-        marks = (added, None) if added else (None,)
+        marks = (*_robust(pixels, order), None)
         extras = [(mark, copy) for mark in marks for copy in (*copies, b"")]
         for mark, copy in extras[:-1]:
             with suppress(DoesNotFitError, QualityError):
@@ -200,7 +201,13 @@ class Marker:
         stored = pixels.store(samples)
         dataset = marked.dress(draft.obj, draft.changes, stored, private=private, extremes=extremes)
         made = self._made(draft, dataset, stored, "pixels", payload)
-        return replace(made, quality=found, robust=added is not None, recovery_bytes=len(copy))
+        return replace(
+            made,
+            quality=found,
+            robust=added is not None,
+            bitmap=added is not None and added.bitmap,
+            recovery_bytes=len(copy),
+        )
 
     def _permitted(self, pixels: Pixels, samples: NDArray[np.int32], *, robust: bool) -> Quality:
         """Return what marking costs an image.
@@ -313,3 +320,14 @@ class Marker:
         if not same:
             raise ProofError("the pixels did not come back")
         return made
+
+
+def _robust(pixels: Pixels, order: Order) -> list[Added]:
+    """Return the robust marks that fit, the one with the most to say first."""
+    found: list[Added] = []
+    for drawn in dict.fromkeys((order.bitmap, b"")) if order.robust else ():
+        with suppress(DoesNotFitError):
+            added = robust.add(pixels.carrier, order.robust, window_of(pixels), drawn)
+            if added.bitmap or not drawn:
+                found.append(added)
+    return found

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from node.cli import methods
 from node.cli.arguments import configured
-from node.cli.objects import Score, named
+from node.cli.objects import Score, Target, named
 from node.cli.verify import numbers
 from node.errors import UnreadableError, UnsealableError
 
 if TYPE_CHECKING:
     import argparse
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
@@ -32,11 +35,14 @@ as they are; in all others and in pictures (PNG, JPEG, TIFF ...), such as
 screenshots, also resized, cropped, inverted, or turned by up to 6 degrees
 beside quarter turns. Where there is nothing to find, that takes seconds.
 It names the hospital, shows its logo, and tells the recipient of our images.
+A bitmap that the mark itself carries (robust = "bitmap") goes before the logo
+that is configured; --bitmap writes it to a file.
 
 EXAMPLES
   nodectl inspect image.dcm
   nodectl inspect study/ --json
   nodectl --config /etc/sealnode inspect screenshot.jpg
+  nodectl --config /etc/sealnode inspect screenshot.jpg --bitmap logo.png
 
 EXIT STATUS
   0   every file was read
@@ -49,6 +55,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="files or folders")
     methods.add_embedder(parser, "say how much this classical method could carry")
     parser.add_argument(
+        "--bitmap",
+        metavar="PNG",
+        type=Path,
+        help="write the logo that a robust mark carries; a folder for several files",
+    )
+    parser.add_argument(
         "--search",
         action="store_true",
         help="look for robust marks of any size and turn in sealed objects, too",
@@ -58,9 +70,11 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Print the facts of each file."""
     from node import wiring
+    from node.mark import bitmap, logo
 
     score = Score()
     files = named(args.files)
+    bitmaps = Target(args.bitmap, args.files) if args.bitmap else None
     copies = wiring.copies(configured(args)) if args.config else None
     with wiring.codec() as codec, out.progress(len(files), "inspecting") as step:
         for file in files:
@@ -74,9 +88,16 @@ def run(args: argparse.Namespace, out: Out) -> int:
             except UnreadableError as error:
                 score.count(error.exit_code)
                 facts = {"file": file.path, "result": "unreadable", "reason": str(error)}
+            seen = copy.found.drawn if copy else None
+            if seen and bitmaps:
+                place = bitmaps.place(file, "" if len(files) == 1 else ".png")
+                place.write_bytes(bitmap.png(seen.ink))
+                facts |= {"written": place}
             out.answer(facts)
-            if copy and copy.logo and not out.json:
-                out.answer({}, drawn(wiring.logo(copy.logo)))
+            if seen and not out.json:
+                out.answer({}, drawn(seen.ink))
+            elif copy and copy.logo and not out.json:
+                out.answer({}, drawn(logo.decode(wiring.logo(copy.logo))))
             if not out.json and len(files) > 1:
                 out.answer({}, "")
             step()
@@ -166,6 +187,7 @@ def _told(copy: Copy | None) -> dict[str, Any]:
         "turned": round(copy.found.degrees, 1),
         "mirrored": copy.found.mirrored,
         "inverted": reading.inverted,
+        "bitmap": copy.found.drawn.dots.hex() if copy.found.drawn else "",
     }
 
 
@@ -175,11 +197,9 @@ def _unknown(copies: Copies | None) -> str:
     return "no robust mark of a hospital that is configured"
 
 
-def drawn(packed: bytes) -> str:
-    """Return a packed logo in characters, two rows of it in each line."""
-    from node.mark.logo import decode
-
-    ink = decode(packed).tolist()
+def drawn(dots: NDArray[np.bool_]) -> str:
+    """Return a bitmap in characters, two rows of it in each line."""
+    ink = dots.tolist()
     if len(ink) % 2:
         ink.append([False] * len(ink[0]))
     pairs = zip(ink[::2], ink[1::2], strict=True)

@@ -97,6 +97,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Seal each file and say what became of it."""
     from node import wiring
+    from node.copies import bitmap_of
     from node.seal import Order
 
     config = configured(args)
@@ -126,6 +127,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 robust=robust,
                 pseudonyms=pseudonyms,
                 recovery=route is not None and route.recovery,
+                bitmap=bitmap_of(route, logo),
             )
             try:
                 made = marker.mark(file.path.read_bytes(), order)
@@ -144,10 +146,12 @@ def run(args: argparse.Namespace, out: Out) -> int:
                     "payload_bytes": made.payload_bytes,
                     "robust": made.robust,
                     "recovery_bytes": made.recovery_bytes,
+                    "bitmap": made.bitmap,
                 }
                 text = f"{file.path}: sealed in the {made.carrier}, {made.payload_bytes} bytes"
                 if robust:
                     text += ", with the robust mark" if made.robust else ", no robust mark fits"
+                    text += " and bitmap" if made.bitmap else ""
                 if made.quality:
                     facts |= numbers(made.quality)
                     text += f", {made.quality.psnr_stored:.1f} dB, ±{made.quality.max_change}"
@@ -191,7 +195,7 @@ def _to(route: Route, recipient: int | None) -> Route:
         return route
     if not 0 <= recipient < 1 << 32:
         raise UsageError("--recipient: must be from 0 to 4294967295")
-    return replace(route, robust="id", recipient=recipient)
+    return replace(route, robust=route.robust or "id", recipient=recipient)
 
 
 def _about(route: Route, args: argparse.Namespace) -> Route:

@@ -74,7 +74,7 @@ def mistakes_between(found: Found) -> Iterator[str]:
     for files in found.tls.values():
         yield from _about_tls(found, files)
     for place, route in found.routes:
-        yield from _about_logo(place, route.logo)
+        yield from _about_pictures(place, route)
         yield from _about_identity(place, route)
     yield from _about_hospitals(found)
     yield from _about_certificates(found)
@@ -213,6 +213,12 @@ def _about_hospitals(found: Found) -> Iterator[str]:
         other = marks.setdefault(hospital.mark, hospital.name)
         if other != hospital.name:
             yield f"{place}.mark: is that of hospital.{other}, too"
+
+
+def _about_pictures(place: str, route: Route) -> Iterator[str]:
+    yield from _about_logo(place, route.logo)
+    if route.robust == "bitmap" and not route.logo:
+        yield f'{place}.logo: is missing; robust = "bitmap" carries it'
 
 
 def _about_logo(place: str, logo: str) -> Iterator[str]:

@@ -294,9 +294,9 @@ class RouteTable:
         "objects compressed with loss: refuse to mark, or decode and store without further loss",
     )
     robust: str = option(
-        read.unless_false(read.choice("id", later=("bitmap",))),
+        read.unless_false(read.choice("id", "bitmap")),
         False,
-        '"id" adds a mark that names the hospital even in screenshots and lossy copies, or false',
+        '"id" names the hospital even in lossy copies, "bitmap" shows its logo, too; or false',
     )
     recipient: int = option(
         read.integer(0, (1 << 32) - 1),

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from node.mark import bitmap
 from node.mark.pattern import half_edge
 from node.mark.reading import Reading, gather, read, score
 from node.mark.sync import ORIENTATIONS, places, template
@@ -13,6 +14,7 @@ from node.mark.sync import ORIENTATIONS, places, template
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from node.mark.bitmap import Seen
     from node.mark.message import Hospital
     from node.mark.pattern import Floats
     from node.mark.sync import Place, Spectra
@@ -41,12 +43,14 @@ class Finding:
     :param cell: edge of a cell in pixels of the picture; it tells the scale.
     :param degrees: by which the picture is turned, counter-clockwise, quarters
         included.
+    :param drawn: the bitmap that it carries beside the message, or None.
     """
 
     reading: Reading
     cell: float
     degrees: float = 0.0
     mirrored: bool = False
+    drawn: Seen | None = None
 
 
 def find(picture: Floats, hospitals: Sequence[Hospital], *, search: bool = True) -> Finding | None:
@@ -60,7 +64,8 @@ def find(picture: Floats, hospitals: Sequence[Hospital], *, search: bool = True)
     half = half_edge(*picture.shape)
     reading = read(gather(picture, half), hospitals)
     if reading is not None:
-        return Finding(reading, 2.0 * half)
+        drawn = bitmap.read(picture, half, inverted=reading.inverted, cropped=False)
+        return Finding(reading, 2.0 * half, drawn=drawn)
     if not search:
         return None
     wanted = [one for hospital in hospitals for one in _wanted(hospital)]
@@ -121,4 +126,8 @@ def _polish(place: Place, word: bytes) -> tuple[Place, Floats]:
 def _found(reading: Reading, place: Place, picture: Floats) -> Finding:
     turns, mirrored = ORIENTATIONS[place.orientation]
     scale = min(picture.shape) / min(place.band.level.shape)
-    return Finding(reading, place.cell * scale, math.degrees(place.turn) + 90 * turns, mirrored)
+    degrees = math.degrees(place.turn) + 90 * turns
+    drawn = bitmap.read(
+        place.straighten(), place.band.half, inverted=reading.inverted, cropped=True
+    )
+    return Finding(reading, place.cell * scale, degrees, mirrored, drawn)

@@ -70,7 +70,8 @@ def half_edge(rows: int, columns: int) -> int:
 class Layout:
     """What each slot of a tile says.
 
-    :param group: for each slot its group; shape (EDGE, EDGE, DETAILS).
+    :param group: for each slot its group; shape (EDGE, EDGE, DETAILS), or
+        another edge for another layer.
     :param flip: for each group -1 where a 0 is written as a negative detail.
     """
 
@@ -79,7 +80,8 @@ class Layout:
 
     def over(self, rows: int, columns: int) -> Ints:
         """Return the group of every slot of a picture of rows x columns cells."""
-        return self.group[np.arange(rows)[:, None] % EDGE, np.arange(columns)[None, :] % EDGE]
+        edge = len(self.group)
+        return self.group[np.arange(rows)[:, None] % edge, np.arange(columns)[None, :] % edge]
 
     def signs(self, message: bytes) -> Floats:
         """Return +1 or -1 for every group.
@@ -103,15 +105,15 @@ def symbols(word: bytes, which: int) -> Floats:
 @lru_cache(maxsize=1)
 def layout() -> Layout:
     """Return the layout of version 1, from SHA-256 alone."""
-    order = np.argsort(_words(b"slot", SLOTS), kind="stable")
+    order = np.argsort(words(b"slot", SLOTS), kind="stable")
     group = np.empty(SLOTS, np.intp)
     group[order[:PILOTS]] = 2 * WORD + np.arange(PILOTS)
     group[order[PILOTS:]] = np.arange(SLOTS - PILOTS) % (2 * WORD)
-    flip = np.where(_words(b"flip", GROUPS) & 1, -1.0, 1.0)
+    flip = np.where(words(b"flip", GROUPS) & 1, -1.0, 1.0)
     return Layout(group.reshape(EDGE, EDGE, DETAILS), flip)
 
 
-def _words(label: bytes, count: int) -> NDArray[np.uint64]:
+def words(label: bytes, count: int) -> NDArray[np.uint64]:
     """Return numbers that nobody chose."""
     digests = (
         hashlib.sha256(b"robust-1 " + label + b" " + str(number).encode("ascii")).digest()[:8]

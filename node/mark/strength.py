@@ -18,27 +18,21 @@ from node.mark.levels import MOST
 from node.mark.pattern import (
     CLIP,
     DETAILS,
-    GROUPS,
     cells,
     details,
     deviations,
     evidence,
-    layout,
 )
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from node.mark.pattern import Floats, Ints
+    from node.mark.pattern import Floats, Ints, Layout
 
     Levels = NDArray[np.int32]
 
 GREYS = 255.0
 """The brightest grey of a display."""
-
-DISPLAY = (47.0, 44.0, 41.0)
-"""dB, PSNR of the displayed picture: the mark takes no more than the first with which it is
-clear, at worst the last."""
 
 MIDDLE = (0.5, 99.5)
 """Percentiles of the samples that make the window where none is given."""
@@ -49,12 +43,32 @@ NOISE = 1.0
 CLEARNESS = tuple(2 ** (i / 2 - 1) for i in range(10))
 """How far above its noise a group may be lifted."""
 
-LEAST, CLEAR, ENOUGH = 0.45, 0.7, 0.9
-"""Correlation of what is read in a noisy copy with what was written: with less than the first no
-message is read, with less than the second it may be lost, more than the third is not wanted."""
-
 SHOWN = 0.5
 """Share of a cell that must be inside the window, and free to move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aims:
+    """How clear a message is to be, and what it may cost.
+
+    Clearness is the correlation of what is read in a noisy copy with what was
+    written.
+
+    :param display: dB, PSNR of the displayed picture: the mark takes no more
+        than the first with which it is clear, at worst the last.
+    :param least: with less no message is read.
+    :param clear: with less it may be lost.
+    :param enough: more is not wanted.
+    """
+
+    display: tuple[float, ...] = (47.0, 44.0, 41.0)
+    least: float = 0.45
+    clear: float = 0.7
+    enough: float = 0.9
+
+
+CODED = Aims()
+"""Of a message with an error-correcting code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,7 @@ class Scene:
     :param half: half the edge of a cell.
     :param unit: stored values that one level is worth.
     :param window: the lowest and highest sample that is displayed as such.
+    :param plan: which slots say what.
     """
 
     samples: NDArray[np.int32]
@@ -74,6 +89,8 @@ class Scene:
     half: int
     unit: int
     window: tuple[float, float]
+    plan: Layout
+    aims: Aims = CODED
 
     @property
     def scale(self) -> float:
@@ -87,18 +104,18 @@ class Scene:
         """
         picture = displayed(self.samples, self.window)
         found = details(picture, self.half)
-        group = layout().over(*found.shape[:2])
+        group, count = self.plan.over(*found.shape[:2]), len(signs)
         strays = deviations(picture, self.half, found)
         toward = found * signs[group]
-        says = _sums(group, evidence(toward, strays))
-        noise = _sums(group, (NOISE / strays**2) ** 2)
+        says = _sums(group, evidence(toward, strays), count)
+        noise = _sums(group, (NOISE / strays**2) ** 2, count)
         offers = self._offers(group, toward, strays)
-        for decibels in DISPLAY:
+        for decibels in self.aims.display:
             budget = GREYS**2 / 10 ** (decibels / 10) * picture.size / (2 * self.half) ** 2
-            taken, clarity = offers.take(says, noise, budget)
-            if clarity >= CLEAR:
+            taken, clarity = offers.take(says, noise, budget, self.aims.enough)
+            if clarity >= self.aims.clear:
                 break
-        if clarity < LEAST:
+        if clarity < self.aims.least:
             taken = taken[:0]
         counts = np.bincount(taken, minlength=toward.size)
         return counts.reshape(toward.shape).astype(np.int32)
@@ -149,7 +166,7 @@ class _Offers:
     gains: Floats
     costs: Floats
 
-    def take(self, says: Floats, noise: Floats, budget: float) -> tuple[Ints, float]:
+    def take(self, says: Floats, noise: Floats, budget: float, enough: float) -> tuple[Ints, float]:
         """Return the places to raise, and how clear the message then is in a noisy copy.
 
         Groups are brought to one clearness, those first that cost least to
@@ -157,24 +174,24 @@ class _Offers:
         one is taken with which the message stands out most.
         """
         total = np.cumsum(self.gains) - self.gains
-        starts = np.searchsorted(self.groups, np.arange(GROUPS))
+        starts = np.searchsorted(self.groups, np.arange(says.size))
         base = np.append(total, 0.0)[starts]
         before = total - base[self.groups] + says[self.groups]
         scale = math.sqrt(float(noise.mean()))
         best, taken = 0.0, self.places[:0]
         for clearness in CLEARNESS:
             wanted = before < clearness * scale
-            prices = _sums(self.groups[wanted], self.costs[wanted])
+            prices = _sums(self.groups[wanted], self.costs[wanted], says.size)
             cheapest = np.argsort(prices, kind="stable")
-            bought = np.zeros(GROUPS, np.bool_)
+            bought = np.zeros(says.size, np.bool_)
             bought[cheapest[np.cumsum(prices[cheapest]) <= budget]] = True
             chosen = wanted & bought[self.groups]
-            after = says + _sums(self.groups[chosen], self.gains[chosen])
-            spread = math.sqrt(GROUPS * float(np.sum(after**2 + noise)))
+            after = says + _sums(self.groups[chosen], self.gains[chosen], says.size)
+            spread = math.sqrt(says.size * float(np.sum(after**2 + noise)))
             clarity = float(after.sum()) / spread if spread else 0.0
             if clarity > best:
                 best, taken = clarity, self.places[chosen]
-            if best > ENOUGH:
+            if best > enough:
                 break
         return taken, best
 
@@ -198,8 +215,8 @@ def middle(samples: NDArray[np.int32] | Floats) -> tuple[float, float]:
     return first, max(last, first + 1.0)
 
 
-def _sums(groups: Ints, values: Floats) -> Floats:
-    return np.bincount(groups.ravel(), values.ravel(), GROUPS).astype(np.float64)
+def _sums(groups: Ints, values: Floats, count: int) -> Floats:
+    return np.bincount(groups.ravel(), values.ravel(), count).astype(np.float64)
 
 
 def _harm(change: float) -> float:

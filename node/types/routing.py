@@ -207,7 +207,7 @@ class Route:
     profile: str = ""  #: name of the ``[profile.*]`` for pseudonyms
     logo: str = ""
     lossy: str = "refuse"
-    robust: str = ""  #: ``"id"`` adds the hospital's robust mark
+    robust: str = ""  #: ``"id"`` or ``"bitmap"`` adds the hospital's robust mark
     recipient: int = 0  #: number of whoever gets the images, told by that mark
     recovery: bool = False  #: seals a coarse copy of the image into it
     priority: int = 0

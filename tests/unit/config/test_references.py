@@ -120,7 +120,7 @@ def test_a_wrong_hospital_is_refused(write, tables, mistake):
 
 @pytest.mark.parametrize(
     ("option", "expected"),
-    [("robust = false", ""), ('robust = "id"', "id"), ('robust = "bitmap"', None)],
+    [("robust = false", ""), ('robust = "id"', "id"), ('robust = "logo"', None)],
 )
 def test_a_route_asks_for_the_robust_mark_or_not(write, option, expected):
     directory = write(
