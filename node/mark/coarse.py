@@ -200,5 +200,5 @@ def _decoded(frame: bytes, shape: tuple[int, int]) -> Levels:
             if (image.height, image.width) != shape:
                 raise UnreadableError("a coarse copy of another image", code="coarse")
             return np.asarray(image.convert("L"), np.float64)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise UnreadableError("a coarse copy is no VP8 frame", code="coarse") from None

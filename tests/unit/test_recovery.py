@@ -7,6 +7,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from making import image
 from PIL import Image
 from pydicom import dcmread
 from sealing import ORDER, examiner, marker, sample
@@ -150,3 +151,29 @@ def test_the_copy_goes_together_with_the_robust_mark():
     off = np.abs(found.approximate - pixels(data))
     assert np.median(off[280:320, 140:190]) < 40  # of 4492
     assert found.verdict.details
+
+
+def test_of_several_frames_the_changed_one_is_filled_and_drawn():
+    down, right = np.mgrid[0:160, 0:192]
+    frames = [2000 + 700 * np.sin(down / (9 + n)) + 500 * np.cos(right / (8 + n)) for n in range(3)]
+    noise = np.random.default_rng(4).normal(0, 3, (3, 160, 192))
+    words = (np.stack(frames) + noise).round().astype(np.uint16)
+    made = marker(KEYS).mark(image(words[..., None], stored=12), replace(ORDER, recovery=True))
+    ds = dcmread(BytesIO(made.data))
+    samples = ds.pixel_array.copy()
+    samples[2, 40:60, 70:95] = 400
+    ds.PixelData = samples.tobytes()
+    out = BytesIO()
+    ds.save_as(out)
+
+    found = examiner(KEYS).examine(out.getvalue())
+
+    assert {region.frame for region in found.verdict.regions} == {2}
+    assert {detail.frame for detail in found.verdict.details} == {2}
+    detail = found.verdict.details[0]
+    assert 32 <= detail.row < detail.row + detail.rows <= 64
+    shown = found.approximate.reshape(3, 160, 192).astype(int)
+    assert np.array_equal(shown[:2], words[:2])
+    assert np.median(np.abs(shown[2, 40:60, 70:95] - words[2, 40:60, 70:95])) < 250
+    assert picture(found)
+    assert dcmread(BytesIO(approximation(found, AT))).NumberOfFrames == 3
