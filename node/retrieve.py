@@ -85,7 +85,10 @@ class Retriever:
         except UnreachableError as error:
             raise QueryError(str(error), code=error.code, status=UNABLE_TO_PROCESS) from error
         finally:
-            facts: Facts = {"level": query.level, "count": count, "status": f"{final:04X}H"}
+            facts: Facts = {
+                "level": query.level, "model": query.model,
+                "count": count, "status": f"{final:04X}H",
+            }  # fmt: skip
             self.ledger.record(self._event("query_forwarded", asking, facts))
 
     @contextmanager

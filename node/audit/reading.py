@@ -45,10 +45,14 @@ def read(directory: Path, *, since: str = "", naming: Sequence[str] = ()) -> Ite
         with path.open("rb") as file:
             for line in file:
                 if line.endswith(b"\n") and (not wanted or any(text in line for text in wanted)):
-                    yield _told(line)
+                    yield parse(line)
 
 
-def _told(line: bytes) -> Told:
+def parse(line: bytes) -> Told:
+    """Return the event of a line.
+
+    :raises AuditError: it is none.
+    """
     try:
         fields = json.loads(line)
         return Told(

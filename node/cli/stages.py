@@ -159,6 +159,9 @@ def forwarding(config: Config, stop: threading.Event, stack: ExitStack) -> list[
                     bell=bell,
                 )
             )
+    if config.syslog.host:
+        sending = wiring.messenger(config)
+        workers.append(Worker("syslog", sending.step, idle=config.node.poll, stop=stop))
     return workers
 
 

@@ -35,6 +35,7 @@ def warnings(config: Config) -> list[str]:
     """Return one line for each thing that is allowed and would surprise."""
     return [
         *_about_node(config),
+        *_about_audit(config),
         *_about_routes(config),
         *_about_peers(config),
         *_about_tests(config),
@@ -117,6 +118,14 @@ def _about_node(config: Config) -> Iterator[str]:
                     f"source.{source.name}: sends over the network, "
                     f'but the node listens on "{node.host}" alone'
                 )
+
+
+def _about_audit(config: Config) -> Iterator[str]:
+    if config.syslog.host and config.syslog.transport == "udp":
+        yield "syslog.transport: datagrams get lost, and anybody on the way reads and forges them"
+    witness = config.audit.witness
+    if witness is not None and not witness.is_dir():
+        yield "audit.witness: there is no such folder now; checkpoints wait"
 
 
 def _about_routes(config: Config) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from node import retry
 from node.errors import ProofError, UnsealedError
 from node.types import Action, Unsealable
-from node.wiring.network import sender
+from node.wiring.network import client_tls, sender
 from node.wiring.sealing import copies, keys, logo, marker, pseudonyms, sharer
 from node.wiring.spool import audit_folder, blobs, break_glass, doorbell, ledger, patients
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from node.config.config import Config
     from node.dicom.pixels import Codec
     from node.forward import Forwarder
+    from node.messenger import Messenger
     from node.process import Processor
     from node.reap import Reaper
     from node.receive import StorageReceiver
@@ -161,6 +162,23 @@ def reaper(config: Config, sink: AuditSink) -> Reaper:
         clock=time.time,
         glass=break_glass(config),
         keeping=keeping,
+    )
+
+
+def messenger(config: Config) -> Messenger:
+    """Return what sends the audit log on as DICOM audit messages."""
+    from node.audit.following import Follower
+    from node.audit.messages import Writer
+    from node.audit.syslog import Transport
+    from node.messenger import Messenger
+
+    there, kept = config.syslog, config.node.state / "syslog.json"
+    return Messenger(
+        Follower(audit_folder(config), kept),
+        Writer(config.node.aet, socket.gethostname(), there.site),
+        Transport(there.host, there.port, client_tls(config, there.tls)),
+        clock=time.monotonic,
+        chance=random.random,
     )
 
 
