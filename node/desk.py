@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -63,6 +63,18 @@ class Opinion:
     restored: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What objects are called where they are kept is asked.
+
+    :param uids: as they were received.
+    :param workstation: that asks; the answer is for those who may have originals.
+    """
+
+    uids: tuple[str, ...]
+    workstation: str
+
+
 class Desk:
     """Where questions are put: a socket that only the node's user reaches.
 
@@ -78,8 +90,15 @@ class Desk:
         self._socket.listen(64)
         self._socket.settimeout(WAIT_SECONDS)
 
-    def serve(self, answer: Callable[[Question], Opinion]) -> int:
-        """Answer one question, if one comes soon; return how many were answered."""
+    def serve(
+        self,
+        answer: Callable[[Question], Opinion],
+        rename: Callable[[Naming], dict[str, str]] = lambda _: {},
+    ) -> int:
+        """Answer one question, if one comes soon; return how many were answered.
+
+        :param rename: says what objects are called where they are kept.
+        """
         try:
             asking, _ = self._socket.accept()
         except TimeoutError:
@@ -87,8 +106,11 @@ class Desk:
         with asking:
             asking.settimeout(WAIT_SECONDS)
             try:
-                question = Question(**json.loads(_line(asking)))
-                said = json.dumps(asdict(answer(question)))
+                asked = json.loads(_line(asking))
+                if "uids" in asked:
+                    said = json.dumps(rename(Naming(tuple(asked["uids"]), asked["workstation"])))
+                else:
+                    said = json.dumps(asdict(answer(Question(**asked))))
             except (OSError, ValueError, TypeError) as error:
                 log.warning("question_refused", code=type(error).__name__)
                 return 1
@@ -112,19 +134,32 @@ def ask(path: Path, question: Question) -> Opinion:
 
     :raises UnreachableError: nobody does, or the question cannot be answered.
     """
+    said = _asked(path, asdict(question))
+    return Opinion(**said | {"coerced": tuple(said["coerced"])})
+
+
+def ask_names(path: Path, naming: Naming) -> dict[str, str]:
+    """Return what objects are called where they are kept, by the UIDs that were asked for.
+
+    :raises UnreachableError: as :func:`ask`.
+    """
+    return {str(one): str(other) for one, other in _asked(path, asdict(naming)).items()}
+
+
+def _asked(path: Path, question: dict[str, Any]) -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as desk:
             desk.settimeout(ANSWER_SECONDS)
             desk.connect(str(path))
-            desk.sendall(json.dumps(asdict(question)).encode() + b"\n")
-            said = json.loads(_line(desk))
+            desk.sendall(json.dumps(question).encode() + b"\n")
+            said: dict[str, Any] = json.loads(_line(desk))
     except (OSError, ValueError) as error:
         raise UnreachableError(
             "nobody verifies: the verify stage must run", code="no_witness"
         ) from error
     if "error" in said:
         raise UnreachableError("it could not be verified", code=said["error"])
-    return Opinion(**said | {"coerced": tuple(said["coerced"])})
+    return said
 
 
 def _line(peer: socket.socket) -> bytes:

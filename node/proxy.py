@@ -34,7 +34,7 @@ def services(
     config: Callable[[], Config], ledger: Ledger, codec: Codec
 ) -> Callable[[Peer], Sequence[Offer]]:
     """Return what gives the services that a peer may use beside storage."""
-    from node.desk import ask
+    from node.desk import ask, ask_names
     from node.dicom.query import QueryScp
     from node.dicom.transcode import transcode
     from node.retrieve import Retriever
@@ -51,6 +51,7 @@ def services(
         folder=now.node.state / RETRIEVED,
         pseudonym=wiring.keys(now).pseudonymizer().pseudonym,
         gatherers=lambda destination: gatherer(config(), destination),
+        sent_as=lambda named: ask_names(now.node.state / DESK, named) if _renames(config()) else {},
     )
     fit = partial(transcode, codec=codec)
     commits = wiring.commitment_scp(config, ledger)
@@ -117,6 +118,7 @@ def witness(config: Config, codec: Codec) -> Witness:
         evidence=Evidence(config.node.state / EVIDENCE),
         folder=config.node.state / RETRIEVED,
         restores=lambda name: name in config.workstations and config.workstations[name].restore,
+        sent_as=_mapping(config),
     )
 
 
@@ -140,3 +142,22 @@ def readback(config: Config, destination: Destination, codec: Codec) -> Readback
         worker=wiring.worker_name(rows, f"verify-{destination.name}"),
         lease=config.node.lease,
     )
+
+
+def _renames(config: Config) -> bool:
+    """Return whether any objects are sent under other UIDs than received."""
+    return any(route.uid == "derive" for route in config.routes)
+
+
+def _mapping(config: Config) -> Callable[[str], str] | None:
+    """Return what says under which UID something was sent, if this process may know.
+
+    :raises ConfigError: there is a mapping key, but it cannot be used.
+    """
+    from node.crypto.mapping import Mapping
+    from node.pseudonyms import Pseudonyms
+
+    keys = wiring.keys(config)
+    if not _renames(config) or not keys.may_map():
+        return None
+    return Pseudonyms(Mapping(keys.mapping_key()), None).uid

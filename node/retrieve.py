@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from node.desk import Naming
+from node.dicom import naming
 from node.dicom.query import DESTINATION_UNKNOWN, UNABLE_TO_PROCESS, QueryError
 from node.dicom.sending import Originator
 from node.errors import UnreachableError
@@ -48,6 +50,8 @@ class Retriever:
     :param ask: puts a question to the witness.
     :param folder: for what is under way.
     :param pseudonym: what stands for a UID in events.
+    :param sent_as: asks the witness what the PACS calls objects that have other
+        names there.
     :param gatherers: makes what gathers the shares of which a destination has
         one, anew for each request; None where it has none.
     """
@@ -61,6 +65,7 @@ class Retriever:
     ledger: Ledger
     folder: Path
     pseudonym: Callable[[str], str]
+    sent_as: Callable[[Naming], dict[str, str]] = lambda _: {}
     gatherers: Callable[[Destination], Gatherer | None] = lambda _pacs: None
 
     def find(self, query: Query) -> Iterator[tuple[int, bytes | None]]:
@@ -71,17 +76,20 @@ class Retriever:
         asking = self.workstations()[query.peer.workstation]
         pacs = self.destinations()[asking.pacs]
         count, final = 0, UNABLE_TO_PROCESS
+        syntax = query.transfer_syntax_uid
+        aliases = self._aliases(query, asking)
+        back = {there: here for here, there in aliases.items()}
         try:
             for value, identifier in self.archives(pacs).query(
                 query.model,
-                query.identifier,
+                naming.widened(query.identifier, syntax, aliases),
                 query.transfer_syntax_uid,
                 query.cancelled,
                 retrieve_aet=self.aet,
             ):
                 final = value
                 count += identifier is not None
-                yield value, identifier
+                yield value, identifier and naming.renamed(identifier, syntax, back)
         except UnreachableError as error:
             raise QueryError(str(error), code=error.code, status=UNABLE_TO_PROCESS) from error
         finally:
@@ -105,8 +113,9 @@ class Retriever:
         pacs = self.destinations()[asking.pacs]
         archive = self.archives(pacs)
         gatherer = self.gatherers(pacs)
+        aliases = self._aliases(query, asking)
         try:
-            listed, kept = self._listed(query, archive, gatherer)
+            listed, kept = self._listed(query, archive, gatherer, aliases)
         except UnreachableError as error:
             raise QueryError(str(error), code=error.code, status=CANNOT_COUNT) from error
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -132,7 +141,11 @@ class Retriever:
                 passage.close()
 
     def _listed(
-        self, query: Query, archive: Archive, gatherer: Gatherer | None
+        self,
+        query: Query,
+        archive: Archive,
+        gatherer: Gatherer | None,
+        aliases: Mapping[str, str],
     ) -> tuple[list[Listed], list[Kept]]:
         """Return what the PACS has whole, and what it and others keep in shares.
 
@@ -140,15 +153,26 @@ class Retriever:
 
         :raises UnreachableError: nobody says what there is.
         """
+        keys = naming.with_aliases(query.keys, aliases)
         if gatherer is None:
-            return archive.contents(query.level, query.keys), []
+            return archive.contents(query.level, keys), []
         listed: list[Listed] = []
         try:
-            listed = archive.contents(query.level, query.keys)
+            listed = archive.contents(query.level, keys)
         except UnreachableError:
             if not gatherer.alone:
                 raise
         return listed, gatherer.contents(query.level, query.keys)
+
+    def _aliases(self, query: Query, asking: Workstation) -> dict[str, str]:
+        """Return what the PACS may call the objects that a request names, for who may know."""
+        uids = [uid for key in naming.NAMED for uid in query.keys.get(key, ())]
+        if not uids or not asking.restore:
+            return {}
+        try:
+            return self.sent_as(Naming(tuple(uids), asking.name))
+        except UnreachableError as error:
+            raise QueryError(str(error), code=error.code, status=UNABLE_TO_PROCESS) from error
 
     def _taking(self, aet: str, asking: Workstation) -> Workstation:
         """Return the workstation that a C-MOVE names; the asking one, if it is that."""

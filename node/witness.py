@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from node.desk import Naming
     from node.judge import Evidence, Judge, Judgement
     from node.spool.base import BlobStore, Ledger
 
@@ -30,6 +31,7 @@ class Witness:
 
     :param folder: where what was retrieved lies.
     :param restores: tells whether a workstation gets originals.
+    :param sent_as: the UID that stands for another where UIDs are derived.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class Witness:
         evidence: Evidence,
         folder: Path,
         restores: Callable[[str], bool],
+        sent_as: Callable[[str], str] | None = None,
     ) -> None:
+        self._sent_as = sent_as
         self._judge = judge
         self._ledger = ledger
         self._blobs = blobs
@@ -74,6 +78,12 @@ class Witness:
             evidence,
             self._restore(path, found) if self._restores(question.workstation) else "",
         )
+
+    def rename(self, naming: Naming) -> dict[str, str]:
+        """Say what objects are called in the PACS, to those who may know who they are about."""
+        if self._sent_as is None or not self._restores(naming.workstation):
+            return {}
+        return {uid: self._sent_as(uid) for uid in naming.uids}
 
     def _restore(self, path: Path, found: Judgement) -> str:
         examination = found.examination

@@ -196,7 +196,10 @@ def verifying(config: Config, stop: threading.Event, stack: ExitStack) -> list[W
             witness = proxy.witness(config, stack.enter_context(wiring.codec()))
             workers.append(
                 Worker(
-                    f"witness-{number}", partial(desk.serve, witness.answer), idle=0.0, stop=stop
+                    f"witness-{number}",
+                    partial(desk.serve, witness.answer, witness.rename),
+                    idle=0.0,
+                    stop=stop,
                 )
             )
     for destination in config.destinations.values():

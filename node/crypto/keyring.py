@@ -170,6 +170,10 @@ class DirectoryKeys:
         """
         return Pseudonymizer(self._random(PSEUDONYM, "pseudonym-key"))
 
+    def may_map(self) -> bool:
+        """Return whether this process was given the mapping key."""
+        return self._has(MAPPING)
+
     def mapping_key(self) -> bytes:
         """Return the 32 bytes that map names and UIDs to others, for ever the same.
 

@@ -17,7 +17,10 @@ import pytest
 from sealing import ORDER, marker, sample
 
 from node.crypto.keyring import MemoryKeys
+from node.crypto.mapping import Mapping
 from node.dicom.codecs import Decoder
+from node.pseudonyms import Pseudonyms
+from node.types import Profile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +47,14 @@ SHARED = (
     "study_ptct/pt_00.dcm",
     "synthetic/es_rgb.dcm",
 )
+HIDING = (
+    "objects/ko_xa.dcm",
+    "objects/pr_luts.dcm",
+    "objects/pr_overlay.dcm",
+    "objects/rtstruct_1.9M.dcm",
+    "objects/seg_overlap_7f.dcm",
+)
+HIDDEN = Pseudonyms(Mapping(b"m" * 32), Profile("basic"))
 VALUE = re.compile(r'"[^"]*"|<[^<>]*[0-9.][^<>]*>')
 
 
@@ -63,10 +74,13 @@ def complaints(path: Path) -> Counter[str]:
     return found
 
 
-def new_complaints(data: bytes, folder: Path) -> dict[str, int]:
+def new_complaints(
+    data: bytes, folder: Path, pseudonyms: Pseudonyms | None = None
+) -> dict[str, int]:
     before, after = folder / "before.dcm", folder / "after.dcm"
     with Decoder() as codec:
-        made = marker(KEYS, codec).mark(data, replace(ORDER, carrier="auto"))
+        order = replace(ORDER, carrier="auto", pseudonyms=pseudonyms)
+        made = marker(KEYS, codec).mark(data, order)
     before.write_bytes(data)
     after.write_bytes(made.data)
     return dict(complaints(after) - complaints(before))
@@ -84,6 +98,22 @@ def test_nothing_new_is_wrong_with_a_marked_file_of_the_packages(name, tmp_path)
 def test_nothing_new_is_wrong_with_a_marked_file_of_the_collection(name, shared_dicom, tmp_path):
     peers.needed("dciodvfy", "dcmdump")
     assert new_complaints((shared_dicom / name).read_bytes(), tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_nothing_new_is_wrong_with_a_pseudonymised_file_of_the_packages(name, tmp_path):
+    peers.needed("dciodvfy", "dcmdump")
+    assert new_complaints(sample(name), tmp_path, HIDDEN) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("name", [*SHARED, *HIDING])
+def test_nothing_new_is_wrong_with_a_pseudonymised_file_of_the_collection(
+    name, shared_dicom, tmp_path
+):
+    peers.needed("dciodvfy", "dcmdump")
+    assert new_complaints((shared_dicom / name).read_bytes(), tmp_path, HIDDEN) == {}
 
 
 def test_the_checkers_would_notice(tmp_path):
