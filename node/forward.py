@@ -104,6 +104,7 @@ class Forwarder:
     :param chance: gives random numbers in [0, 1), for jitter.
     :param batch: rows on one lease.
     :param lease: seconds.
+    :param admits: tells whether a destination may get anything yet.
     :param stopping: when it says true, what was claimed and not begun is given back.
     """
 
@@ -123,10 +124,12 @@ class Forwarder:
         batch: int = 64,
         lease: float = 300.0,
         stopping: Callable[[], bool] = lambda: False,
+        admits: Callable[[Destination], bool] = lambda _: True,
     ) -> None:
         self.ledger = ledger
         self.blobs = blobs
         self.proved = proved
+        self.admits = admits
         self.pseudonym = pseudonym
         self.chance = chance
         self.clock = clock
@@ -146,7 +149,7 @@ class Forwarder:
         0 means that nothing is due, or that the destination is given a rest.
         """
         lane = self._lane(destination)
-        if not lane.destination.enabled or lane.breaker.open:
+        if not lane.destination.enabled or lane.breaker.open or not self.admits(lane.destination):
             return 0
         claims = self.ledger.claim_deliveries(
             self._worker, destination, limit=self._batch, lease=self.lease

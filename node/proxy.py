@@ -7,6 +7,7 @@ they are needed.
 from __future__ import annotations
 
 import random
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from node.dicom.query import Sender
     from node.dicom.sending import Originator
     from node.gather import Gatherer
+    from node.qualify import Qualifier
     from node.readback import Readback
     from node.spool.base import Ledger
     from node.types import Destination, Peer
@@ -119,6 +121,34 @@ def witness(config: Config, codec: Codec) -> Witness:
         folder=config.node.state / RETRIEVED,
         restores=lambda name: name in config.workstations and config.workstations[name].restore,
         sent_as=_mapping(config),
+    )
+
+
+def qualifier(config: Config, destination: Destination, codec: Codec) -> Qualifier:
+    """Return what finds out how a destination treats sealed objects."""
+    from node.dicom import pixels, reader
+    from node.judge import Judge
+    from node.qualify import Qualifier
+    from node.seal import Order
+
+    routes = [route for route in config.routes if destination.name in route.to and route.robust]
+    known = wiring.copies(config)
+
+    def carries(data: bytes) -> bool:
+        return known.of_pixels(pixels.load(reader.read(data), codec, lossy="decode")) is not None
+
+    return Qualifier(
+        marker=wiring.marker(config, codec),
+        order=Order(
+            received_at=time.time(),
+            carrier="auto",
+            robust=known.message(routes[0]) if routes else b"",
+        ),
+        sender=wiring.sender(config, codec, destination),
+        archive=wiring.archive(config, destination),
+        judge=Judge(wiring.examiner(config, codec)),
+        carries=carries,
+        folder=config.node.state / RETRIEVED,
     )
 
 

@@ -14,7 +14,7 @@ STAGES = {
     "receive", "process", "pseudonyms", "seal", "classical", "sharing", "forward", "commitment",
     "promise", "verify", "copies", "judge", "readback", "desk", "witness", "passage",
     "retrieve", "reap", "keeping", "worker", "history", "trace", "reconcile", "about", "access",
-    "messenger", "report", "recovery", "gather", "breakglass",
+    "messenger", "report", "recovery", "gather", "breakglass", "qualify",
 }  # fmt: skip
 RULES = {"routing", "retry", "config"}
 GROUND = {"types", "errors", "log", "failpoint"}

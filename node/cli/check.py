@@ -96,6 +96,20 @@ def _outside(
     yield [], _expiring(config)
     if not args.offline:
         yield [], unreachable(config, wiring.echo(config))
+        yield [], _unqualified(config)
+
+
+def _unqualified(config: Config) -> list[str]:
+    """Say which destinations may treat sealed objects in a way that nobody has looked at."""
+    register, found = wiring.register(config), []
+    for peer in config.destinations.values():
+        waits = "; its deliveries wait" if not register.admits(peer) else ""
+        known = register.get(peer)
+        if known is None:
+            found.append(f"destination.{peer.name}: was never qualified{waits}")
+        elif known.result != "passed" and not known.accepted:
+            found.append(f"destination.{peer.name}: did not qualify{waits}")
+    return found
 
 
 def _answer(

@@ -138,6 +138,11 @@ class DestinationTable:
         "what never was sealed: give it to workstations, or keep it from them",
     )
     enabled: bool = option(read.flag, True, "false lets its deliveries wait")
+    qualified: str = option(
+        read.choice("advised", "required"),
+        "advised",
+        "required lets its deliveries wait until 'nodectl qualify' has passed or was overridden",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

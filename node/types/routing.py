@@ -117,6 +117,7 @@ class Destination:
     calls_from: tuple[str, ...] = ()
     on_tamper: str = "block"
     on_unmarked: str = "pass"
+    qualified: str = "advised"  #: ``"required"``: nothing is sent until it is qualified
 
 
 @dataclass(frozen=True, slots=True)

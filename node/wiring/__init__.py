@@ -43,6 +43,7 @@ from node.wiring.spool import (
     ledger,
     months_folder,
     patients,
+    register,
     storage,
 )
 from node.wiring.stages import (
@@ -96,6 +97,7 @@ __all__ = [
     "pseudonyms",
     "reaper",
     "receiver",
+    "register",
     "reporter",
     "requestor",
     "sender",

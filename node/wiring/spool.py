@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from node.audit.log import JsonLog
     from node.breakglass import BreakGlass
     from node.config.config import Config
+    from node.qualify import Register
     from node.spool.base import BlobStore, Ledger
     from node.spool.storage import Storage
     from node.worker import Doorbell
@@ -29,6 +30,13 @@ def ledger(config: Config) -> Ledger:
 
     config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     return SqliteLedger(config.node.state / "ledger.db")
+
+
+def register(config: Config) -> Register:
+    """Return what is known of how destinations treat sealed objects."""
+    from node.qualify import Register
+
+    return Register(config.node.state / "qualified.json")
 
 
 def break_glass(config: Config) -> BreakGlass:

@@ -15,7 +15,7 @@ from node.errors import ProofError, UnsealedError
 from node.types import Action, Unsealable
 from node.wiring.network import client_tls, sender
 from node.wiring.sealing import copies, keys, logo, marker, pseudonyms, sharer
-from node.wiring.spool import audit_folder, blobs, break_glass, doorbell, ledger, patients
+from node.wiring.spool import audit_folder, blobs, break_glass, doorbell, ledger, patients, register
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +107,7 @@ def forwarder(
         worker=worker_name(rows, f"forward-{destination}"),
         chance=random.random,
         stopping=stopping,
+        admits=register(config).admits,
         lease=config.node.lease,
     )
 

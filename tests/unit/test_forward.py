@@ -280,6 +280,16 @@ def test_a_destination_that_is_switched_off_waits():
     assert node.forwarder.step("off") == 0
 
 
+def test_a_destination_that_is_not_qualified_yet_waits_and_goes_on_when_it_is():
+    node = Node()
+    entry = node.add(1)
+    node.forwarder.admits = lambda destination: destination.name != "pacs"
+    assert node.forwarder.step("pacs") == 0
+    assert node.delivery(entry).attempts == 0
+    node.forwarder.admits = lambda _: True
+    assert node.forwarder.step("pacs") == 1
+
+
 # Fail closed ----------------------------------------------------------------
 
 
