@@ -131,6 +131,7 @@ class Processor:
             bitmap=bitmap_of(route, logo),
             pseudonyms=self._pseudonyms_of(route),
             recovery=route.recovery,
+            visible=bool(route.visible),
         )
         try:
             self._send_on(claim, self._marker.mark(data, order))

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import node
 from node.copies import window_of
 from node.crypto import record as records
-from node.dicom import headers, identity, marked, reader
+from node.dicom import headers, identity, marked, overlay, reader
 from node.dicom import pixels as pixel_data
 from node.dicom.declaration import Work
 from node.errors import DoesNotFitError, ProofError, QualityError, UnsealableError
-from node.mark import coarse, quality, robust
+from node.mark import coarse, logo, quality, robust
 from node.report import measured
 from node.types import Limits, Record, VerdictKind
 from node.verify import HEADER, RECORD, frame, header_binding
@@ -54,6 +54,7 @@ class Order:
     :param carrier: ``"pixels"``, ``"header"``, or ``"auto"``: the header
         where the pixels cannot carry the payload.
     :param keep_file: restore preamble and meta information as well.
+    :param visible: show the logo over the image, as an overlay plane.
     :param recovery: seal a coarse copy of the image into it, as good as fits.
     :param robust: the robust mark to add where there is enough picture for it
         (:mod:`node.copies`); empty for none.
@@ -71,6 +72,7 @@ class Order:
     robust: bytes = b""
     pseudonyms: Pseudonyms | None = None
     recovery: bool = False
+    visible: bool = False
     bitmap: bytes = b""
 
 
@@ -246,6 +248,9 @@ class Marker:
             more = pseudonyms.enveloped(obj, changes.elements)
             changes = marked.with_elements(changes, obj, more)
             binding = replace(binding, sop_instance_uid=pseudonyms.uid(binding.sop_instance_uid))
+        if image and order.visible and order.logo:
+            shown = overlay.elements(obj, logo.decode(order.logo))
+            changes = marked.with_elements(changes, obj, shown)
         copy = headers.header_copy(obj, headers.MAX_MASKED if hidden else headers.MAX_COPY)
         if hidden and copy is None:
             raise UnsealableError("the header is too long to be sealed", code="header_too_long")

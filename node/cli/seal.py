@@ -127,6 +127,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 robust=robust,
                 pseudonyms=pseudonyms,
                 recovery=route is not None and route.recovery,
+                visible=route is not None and bool(route.visible),
                 bitmap=bitmap_of(route, logo),
             )
             try:

@@ -234,6 +234,7 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
         lossy=route.lossy,
         robust=route.robust,
         recipient=route.recipient,
+        visible=route.visible,
         recovery=route.recovery,
         priority=PRIORITIES[route.priority],
         threshold=shares.k if shares else 0,

@@ -219,6 +219,8 @@ def _about_pictures(place: str, route: Route) -> Iterator[str]:
     yield from _about_logo(place, route.logo)
     if route.robust == "bitmap" and not route.logo:
         yield f'{place}.logo: is missing; robust = "bitmap" carries it'
+    if route.visible and not route.logo:
+        yield f"{place}.logo: is missing; visible shows it"
 
 
 def _about_logo(place: str, logo: str) -> Iterator[str]:

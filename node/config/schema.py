@@ -308,6 +308,11 @@ class RouteTable:
         0,
         "number of whoever gets the images, told by that mark; 0 for none",
     )
+    visible: str = option(
+        read.unless_false(read.choice("overlay", later=("margin",))),
+        False,
+        '"overlay" shows the logo over the image in viewers that draw overlays, or false',
+    )
     recovery: bool = option(
         read.flag, False, "seal a coarse copy into the image, which shows what was there if changed"
     )
