@@ -19,9 +19,6 @@ EDGE = 8
 """Edge of an SSIM window, in samples; the windows lie side by side."""
 
 GREYS = 255
-BAND = 1 << 18
-"""Samples that are looked at in one go, so that they stay in the processor's cache."""
-
 NARROW = 8
 """Fewer stored values than so many are no window that a picture was ever looked at through."""
 
@@ -115,36 +112,34 @@ def _ssim(
     """
     height, width = (min(EDGE, size) for size in original.shape)
     down, right = original.shape[0] // height, original.shape[1] // width
-    band = max(1, BAND // (height * width * right))
     windows: int = down * right
-    missing = 0.0
-    for first in range(0, down, band):
-        rows = slice(first * height, min(first + band, down) * height)
-        parts = (
-            image[rows, : right * width].reshape(-1, height, right, width).swapaxes(1, 2)
-            for image in (original, change)
-        )
-        before, moved = (part.reshape(-1, height * width) for part in parts)
-        touched = moved.any(axis=1)
-        if touched.any():
-            before, moved = before[touched], moved[touched]
-            missing += _unlike(_shown(before, window), _shown(before + moved, window))
-    return math.floor((1.0 - missing / windows) * 1e5) / 1e5
-
-
-def _unlike(x: NDArray[np.float32], y: NDArray[np.float32]) -> float:
-    """Return the sum of 1 - SSIM over pairs of windows, one in each row."""
-    size = x.shape[1]
-    mean_x, mean_y = (np.einsum("wi->w", each).astype(np.float64) / size for each in (x, y))
-    square_x, square_y, product = (
-        np.einsum("wi,wi->w", one, other).astype(np.float64) / size
-        for one, other in ((x, x), (y, y), (x, y))
+    places = np.flatnonzero(change)
+    before = original.ravel()[places]
+    x = _shown(before, window)
+    moved = _shown(before + change.ravel()[places], window) - x
+    seen = np.flatnonzero(moved)
+    row, column = np.divmod(places[seen], original.shape[1])
+    row, column = row // height, column // width
+    inside = (row < down) & (column < right)
+    at, seen = (row * right + column)[inside], seen[inside]
+    x, moved = x[seen], moved[seen]
+    added, powers, product = (
+        np.bincount(at, weights, windows) for weights in (moved, moved * moved, x * moved)
     )
-    means = mean_x * mean_y
-    powers = mean_x * mean_x + mean_y * mean_y
-    alike: NDArray[np.float64] = (2 * means + C1) * (2 * (product - means) + C2)
-    alike /= (powers + C1) * (square_x + square_y - powers + C2)
-    return math.fsum((1.0 - alike).tolist())
+    touched = np.flatnonzero(powers)
+    whole = original[: down * height, : right * width].reshape(down, height, right, width)
+    levels = _shown(whole[touched // right, :, touched % right], window)
+    sums = np.einsum("whi->w", levels).astype(np.float64)
+    squares = np.einsum("whi,whi->w", levels, levels).astype(np.float64)
+    added, powers, product = added[touched], powers[touched], product[touched]
+    size = height * width
+    mean_x, mean_y = sums / size, (sums + added) / size
+    square_x, square_y = squares / size, (squares + 2 * product + powers) / size
+    means, both = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
+    alike = (2 * means + C1) * (2 * ((squares + product) / size - means) + C2)
+    alike = alike / ((both + C1) * (square_x + square_y - both + C2))
+    missing = math.fsum((1.0 - alike).tolist())
+    return math.floor((1.0 - missing / windows) * 1e5) / 1e5
 
 
 def _shown(samples: NDArray[np.int32], window: tuple[float, float]) -> NDArray[np.float32]:
