@@ -136,9 +136,8 @@ def _note(config: Config, peer: Destination, known: Qualification) -> None:
 
 
 def _report(peer: Destination, known: Qualification, out: Out) -> None:
-    from pydicom.uid import UID
-
     from node.cli.trace import when
+    from node.dicom.phantom import syntax_name
 
     if out.json:
         out.answer({"destination": peer.name, "time": when(known.at), **asdict(known)})
@@ -148,21 +147,14 @@ def _report(peer: Destination, known: Qualification, out: Out) -> None:
         return
     rows: list[dict[str, Any]] = []
     for case in known.cases:
-        more = [f"came back as {_short(UID(case.came_as).name)}"] if case.came_as else []
+        more = [f"came back as {syntax_name(case.came_as)}"] if case.came_as else []
         more += [f"changed: {', '.join(case.coerced)}"] if case.coerced else []
         more += [case.reason] if case.reason else []
-        syntax = _short(UID(case.transfer_syntax).name)
+        syntax = syntax_name(case.transfer_syntax)
         rows.append(asdict(case) | {"syntax": syntax, "more": "; ".join(more)})
     out.table(rows, COLUMNS)
     out.answer({}, f"\n{peer.name} {known.result} on {when(known.at)}")
     out.note("the test objects stay in the PACS, as patient SEALNODE-QUALIFY")
-
-
-def _short(name: str) -> str:
-    """Return the name of a transfer syntax without what tells it from obsolete ones."""
-    return (
-        name.split(",", maxsplit=1)[0].split(" (", maxsplit=1)[0].replace(" Image Compression", "")
-    )
 
 
 def _actor() -> str:

@@ -7,6 +7,7 @@ looks enough like an image (smooth parts, edges, noise) to carry a mark.
 from __future__ import annotations
 
 import io
+import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -100,6 +101,12 @@ def phantoms(run: str, codec: Codec) -> Iterator[Phantom]:
             yield _image(kind, syntax, run, codec)
     yield _document("PDF", PDF_CLASS, "DOC", run)
     yield _document("SR", SR_CLASS, "SR", run)
+
+
+def syntax_name(transfer_syntax_uid: str) -> str:
+    """Return what people call a transfer syntax: its name of PS3.6, without the details."""
+    name = UID(transfer_syntax_uid).name
+    return re.split(r",| \(| Image Compression", name, maxsplit=1)[0]
 
 
 def _image(kind: Kind, syntax: UID, run: str, codec: Codec) -> Phantom:
