@@ -189,15 +189,17 @@ class Marker:
         extras = Extras(added.undo if added else b"", copy)
         carrier = replace(pixels.carrier, samples=added.samples) if added else pixels.carrier
         tag_key = self._sealer.tag_key(draft.binding)
+        leaner = draft.copy is not None and order.pseudonyms is not None
         try:
             payload = self._seal(draft, pixels.sha256, extras)
             samples = self._embedder.embed(carrier, payload, tag_key)
-        except DoesNotFitError:
-            if draft.copy is None or not draft.raw or order.pseudonyms is None:
+            found = self._permitted(pixels, samples, robust=added is not None)
+        except (DoesNotFitError, QualityError):
+            if not leaner:
                 raise
             payload = self._seal(replace(draft, raw=0), pixels.sha256, extras)
             samples = self._embedder.embed(carrier, payload, tag_key)
-        found = self._permitted(pixels, samples, robust=added is not None)
+            found = self._permitted(pixels, samples, robust=added is not None)
         extremes = int(samples.min()), int(samples.max())
         private = self._private(draft) | {marked.QUALITY: quality.state(found)}
         stored = pixels.store(samples)

@@ -71,6 +71,7 @@ def processor(config: Config, codec: Codec) -> Processor:
 
     rows = ledger(config)
     routes = {route.name: route for route in config.routes}
+    hidden = {route.name: pseudonyms(config, route) for route in config.routes}
     return Processor(
         ledger=rows,
         blobs=blobs(config),
@@ -78,7 +79,7 @@ def processor(config: Config, codec: Codec) -> Processor:
         route_of=routes.get,
         logo_of=lambda route: logo(route.logo),
         robust_of=copies(config).message,
-        pseudonyms_of=partial(pseudonyms, config),
+        pseudonyms_of=lambda route: hidden[route.name],
         pseudonym=keys(config).pseudonymizer().pseudonym,
         delay=lambda attempts: retry.delay(attempts, random.random()),  # noqa: S311 - jitter
         ring=doorbell(config, "forward").ring,

@@ -55,7 +55,7 @@ HIDING = (
     "objects/seg_overlap_7f.dcm",
 )
 HIDDEN = Pseudonyms(Mapping(b"m" * 32), Profile("basic"))
-VALUE = re.compile(r'"[^"]*"|<[^<>]*[0-9.][^<>]*>')
+VALUE = re.compile(r'"[^"]*"|<[^<>]*[0-9.][^<>]*>|(?<=UID )[0-9.]+')
 
 
 def complaints(path: Path) -> Counter[str]:
