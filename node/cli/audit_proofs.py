@@ -94,7 +94,7 @@ def run_verify(args: argparse.Namespace, out: Out) -> int:
     from node.audit.witness import witnessed
 
     log, keys = log_of(args), keys_of(args)
-    places: list[Path] = args.witness or _witness(args)
+    places: list[Path] = args.witness or _witness(args, out)
     report = verify(log, *keys, witnessed=[note for place in places for note in witnessed(place)])
     facts = {
         "result": "broken" if report.problem else "whole",
@@ -181,12 +181,17 @@ def run_gaps(args: argparse.Namespace, out: Out) -> int:
     return 0
 
 
-def _witness(args: argparse.Namespace) -> list[Path]:
+def _witness(args: argparse.Namespace, out: Out) -> list[Path]:
     """Return the configured witness where no log but the node's own is meant."""
     if args.log is not None or args.config is None:
         return []
     place = configured(args).audit.witness
-    return [place] if place is not None and place.is_dir() else []
+    if place is None:
+        return []
+    if not any(place.glob("*.notes")):
+        out.warning(f"the witness has no checkpoint yet in {place}")
+        return []
+    return [place]
 
 
 def _note(path: Path) -> str:
