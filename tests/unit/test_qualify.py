@@ -10,13 +10,16 @@ from archive import Archive
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 from running import free_ports, nodectl
+from sealing import ORDER, examiner, marker
 
+from node.crypto.keyring import MemoryKeys
 from node.dicom import phantom
 from node.dicom.codecs import Decoder
 from node.errors import UnreadableError
-from node.qualify import Case, Qualification, Register, place_of, result_of
+from node.judge import Judge
+from node.qualify import Case, Qualification, Qualifier, Register, place_of, result_of
 from node.spool.memory import MemoryLedger
-from node.types import Destination
+from node.types import Delivered, Destination
 
 PACS = Destination("pacs-main", "PACS", "127.0.0.1", 104, qualified="required")
 GOOD = Case("CT", ExplicitVRLittleEndian, "pixels", "passed", "INTACT")
@@ -98,6 +101,62 @@ def test_the_test_objects_are_labelled_of_no_patient_and_new_in_each_run():
         assert (ds.StudyInstanceUID, ds.PatientID) == (phantom.STUDY, "SEALNODE-QUALIFY")
         assert "NO PATIENT" in ds.StudyDescription
         assert ds.SOPInstanceUID == one.sop_instance_uid
+
+
+class Changing:
+    """A sender and an archive in one, that keeps objects in its own way."""
+
+    def __init__(self, change):
+        self._change = change
+        self._kept = b""
+
+    def expect(self, pairs):
+        pass
+
+    def send(self, item):
+        self._kept = item.open().read()
+        return Delivered()
+
+    def fetch(self, _wanted, folder):
+        ds = dcmread(BytesIO(self._kept))
+        if self._change(ds) == "lose":
+            return []
+        path = folder / "0"
+        ds.save_as(path, enforce_file_format=True)
+        return [path]
+
+
+def edit_pixels(ds):
+    ds.PixelData = bytes(5000) + ds.PixelData[5000:]
+
+
+def coerce(ds):
+    ds.InstitutionName = "Elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("change", "result", "verdict"),
+    [
+        (lambda _: "keep", "passed", "INTACT"),
+        (coerce, "passed", "HEADER_COERCED"),
+        (edit_pixels, "failed", "TAMPERED"),
+        (lambda _: "lose", "failed", "MISSING"),
+    ],
+)
+def test_what_a_pacs_does_to_an_image_is_called_by_its_name(tmp_path, change, result, verdict):
+    keys = MemoryKeys([b"k" * 32])
+    pacs = Changing(change)
+    with Decoder() as codec:
+        image = next(phantom.phantoms("a", codec))
+        qualifier = Qualifier(
+            marker=marker(keys, codec), order=replace(ORDER, carrier="auto"), sender=pacs,
+            archive=pacs, judge=Judge(examiner(keys, codec)), carries=lambda _: True,
+            folder=tmp_path,
+        )  # fmt: skip
+        [case] = qualifier.run([image])
+
+    assert (case.result, case.verdict) == (result, verdict)
+    assert ("InstitutionName" in case.coerced) == (change is coerce)
 
 
 @pytest.fixture
