@@ -40,6 +40,11 @@ class Pseudonyms:
         """Whether the patient goes, not only UIDs."""
         return self._profile is not None
 
+    @property
+    def dated(self) -> bool:
+        """Whether an object may say when something was done to it."""
+        return self._profile is None or self._profile.dates == "keep"
+
     def uid(self, uid: str) -> str:
         """Return the UID that stands for one of an instance, series or study."""
         return masking.mapped(uid.encode("ascii", "replace"), self._mapping).decode("ascii")

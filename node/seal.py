@@ -242,7 +242,12 @@ class Marker:
         pseudonyms = order.pseudonyms
         hidden = pseudonyms is not None and pseudonyms.masked
         work = Work(
-            method, self._sealer.key_id.hex(), node.__version__, order.received_at, masked=hidden
+            method,
+            self._sealer.key_id.hex(),
+            node.__version__,
+            order.received_at,
+            masked=hidden,
+            dated=pseudonyms is None or pseudonyms.dated,
         )
         said = pseudonyms.changes(obj) if pseudonyms else {}
         changes = marked.plan(obj, work, image=image, masked=said)

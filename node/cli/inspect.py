@@ -151,6 +151,7 @@ def _object(
         "sealed": sealed,
         "carrier": ("header" if in_header else "pixels") if sealed else "",
         "key_id": hint.decode("ascii", "replace"),
+        "pseudonym": obj.text("PatientIdentityRemoved") == "YES",
         "embedder": derived.method_of(obj),
         "capacity": 0,
         "reason": "",

@@ -52,6 +52,7 @@ class Work:
     :param at: seconds since the epoch, UTC; the time the object was received,
         so that sealing again gives the same bytes.
     :param masked: whether the patient's identity was taken out.
+    :param dated: whether the header may say when; that tells of the examination.
     """
 
     method: str
@@ -59,6 +60,7 @@ class Work:
     version: str
     at: float
     masked: bool = False
+    dated: bool = True
 
 
 def of_image(obj: DicomObject, work: Work) -> dict[int, bytes | None]:
@@ -127,13 +129,14 @@ def equipment(obj: DicomObject, work: Work) -> bytes:
     vr = element.vr if element else "SQ"
     inner = Encoding.IMPLICIT_LE if vr == "UN" else obj.encoding  # PS3.5 6.2.2
     at = datetime.fromtimestamp(work.at, UTC).strftime("%Y%m%d%H%M%S.%f+0000").encode("ascii")
+    when = element_bytes(0x0018A002, "DT", at, inner) if work.dated else b""
     what = (b"109104", b"De-identifying Equipment") if work.masked else MODIFYING
     purpose = _item(_code(*what, inner), inner)  # PS3.3 C.12.1: one item
     ours = _item(
         element_bytes(0x00080070, "LO", b"Sealnode", inner)
         + element_bytes(0x00081090, "LO", b"Sealnode", inner)
         + element_bytes(0x00181020, "LO", work.version.encode("ascii"), inner)
-        + element_bytes(0x0018A002, "DT", at, inner)
+        + when
         + element_bytes(0x0018A003, "ST", work.method.encode("ascii"), inner)
         + element_bytes(0x0040A170, "SQ", purpose, inner),
         inner,

@@ -100,6 +100,17 @@ def test_the_object_says_how_its_identity_was_removed():
     assert found.LongitudinalTemporalInformationModified == "MODIFIED"
 
 
+@pytest.mark.parametrize(("dates", "shown"), [("remove", 0), ("shift", 0), ("keep", 1)])
+def test_an_object_tells_when_it_was_sealed_only_where_dates_are_kept(dates, shown):
+    order = replace(HIDDEN, pseudonyms=Pseudonyms(MAPPING, Profile("p", dates=dates)))
+
+    found = pydicom.dcmread(io.BytesIO(marker(KEYS).mark(image(NOISE, stored=12), order).data))
+
+    (equipment,) = found.ContributingEquipmentSequence
+    assert ("ContributionDateTime" in equipment) == shown
+    assert equipment.PurposeOfReferenceCodeSequence[0].CodeValue == "109104"
+
+
 def test_an_image_with_room_carries_what_was_changed_in_its_pixels_as_well():
     made = marker(KEYS).mark(image(NOISE, stored=12, PatientComments="is well"), HIDDEN)
     ds = pydicom.dcmread(io.BytesIO(made.data))
