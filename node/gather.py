@@ -10,6 +10,7 @@ sets that the site signed count, under the names that it gave them.
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from node.crypto.shares import scheme
 from node.crypto.shares.judging import Finding, State
-from node.crypto.shares.share import parse
+from node.crypto.shares.share import MAX_OBJECT, parse
 from node.dicom import reader, share_object
 from node.dicom.retrieve import FetchError, Wanted
 from node.errors import DamagedError, RefusedError, UnreachableError, UnreadableError, UsageError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from node.types import Route
 
 CHUNK = 32  # objects that are gathered together
+MAX_SHARE = MAX_OBJECT // 2 + (1 << 16)  # bytes: k is 2 at least
 PATIENCE_SECONDS = 2.0  # for the slower ones, once enough have said what they keep
 PAIRS = ((share_object.RAW_DATA, reader.EXPLICIT_LE),)
 MADE_AT = ("ContentDate", "ContentTime")
@@ -91,15 +93,16 @@ class Blame:
 class Gathered:
     """What became of one object.
 
-    :param data: the sealed object, a Part 10 file; None if too few shares are good.
-    :param uid: SOP Instance UID of that.
+    :param path: of the sealed object, a Part 10 file named by its SHA-256; None
+        if too few shares are good.
+    :param uid: SOP Instance UID in it.
     :param good: how many shares were good.
     :param needed: how many it takes, as far as anybody says.
     :param made_at: date and time at which the shares say that they were made.
     """
 
     kept: Kept
-    data: bytes | None
+    path: Path | None
     uid: str
     good: int
     needed: int
@@ -109,14 +112,14 @@ class Gathered:
 
 @dataclass
 class _Work:
-    """One object while it is gathered: the shares that came, by destination."""
+    """One object while it is gathered: files of the shares that came, by destination."""
 
     kept: Kept
     needed: int
-    shares: dict[str, bytes] = field(default_factory=dict)
+    shares: dict[str, Path] = field(default_factory=dict)
     blames: dict[str, Blame] = field(default_factory=dict)
     made_at: str = ""
-    data: bytes | None = None
+    path: Path | None = None
     uid: str = ""
 
     def left(self) -> list[str]:
@@ -131,7 +134,7 @@ class _Work:
     def result(self) -> Gathered:
         blames = tuple(self.blames.values())
         return Gathered(
-            self.kept, self.data, self.uid, len(self.shares), self.needed, blames, self.made_at
+            self.kept, self.path, self.uid, len(self.shares), self.needed, blames, self.made_at
         )
 
 
@@ -207,7 +210,8 @@ class Gatherer:
 
     def told(self) -> str:
         """Say which destinations do not answer, and why."""
-        return "; ".join(f"{name}: {reason}" for name, reason in self.troubles.items())
+        silent = [name for name in self._archives if name in self.troubles]
+        return "; ".join(f"{name}: {self.troubles[name]}" for name in silent)
 
     def gather(self, kept: Sequence[Kept], folder: Path) -> Iterator[Gathered]:
         """Yield what becomes of each object; of several versions of one, the newest.
@@ -223,8 +227,8 @@ class Gatherer:
             self._fill([work for group in chunk for work in group], folder)
             for group in chunk:
                 results = [work.result() for work in group]
-                best = max(results, key=lambda one: (one.data is not None, one.made_at))
-                yield best if best.data is not None else self._accuse(best)
+                best = max(results, key=lambda one: (one.path is not None, one.made_at))
+                yield best if best.path is not None else self._accuse(best)
 
     def _accuse(self, gathered: Gathered) -> Gathered:
         """Name those, too, who do not even list a share of what cannot be put together."""
@@ -280,13 +284,13 @@ class Gatherer:
             for done in fetching:
                 done.result()
             for work in works:
-                if work.data is None and len(work.shares) >= work.needed:
-                    self._combine(work)
+                if work.path is None and len(work.shares) >= work.needed:
+                    self._combine(work, folder)
 
     def _plan(self, works: Sequence[_Work]) -> dict[str, list[_Work]]:
         asking: dict[str, list[_Work]] = {}
         for work in works:
-            if work.data is None:
+            if work.path is None:
                 for name in work.left()[: max(0, work.needed - len(work.shares))]:
                     asking.setdefault(name, []).append(work)
         return asking
@@ -300,8 +304,7 @@ class Gatherer:
             work = by_uid.get(request.sop_instance_uid)
             if work is None:
                 raise RefusedError("a share that was not asked for", code="not_requested")
-            self._take(work, destination, path.read_bytes())
-            path.unlink()
+            self._take(work, destination, path)
 
         reason = "it does not give it"
         state = "missing"
@@ -310,7 +313,7 @@ class Gatherer:
             groups.setdefault((work.kept.study, work.kept.series), []).append(uid)
         for (study, series), uids in groups.items():
             try:
-                wanted = Wanted(study, series, "\\".join(uids), PAIRS)
+                wanted = Wanted(study, series, "\\".join(uids), PAIRS, MAX_SHARE)
                 self._archives[destination].fetch(wanted, folder, take)
             except FetchError as error:
                 reason = f"it gives something else ({error.refused[0]})" if error.refused else (
@@ -324,11 +327,11 @@ class Gatherer:
             if destination not in work.shares and destination not in work.blames:
                 work.blame(destination, state, reason)
 
-    def _take(self, work: _Work, destination: str, data: bytes) -> None:
+    def _take(self, work: _Work, destination: str, path: Path) -> None:
         """Take a share that is what its name says, and whose header the site signed."""
+        data = path.read_bytes()
         try:
-            body = share_object.unwrap(data)
-            share = parse(body)
+            share = parse(share_object.unwrap(data))
         except UnreadableError as error:
             work.blame(destination, State.UNREADABLE.value, str(error))
             return
@@ -343,22 +346,25 @@ class Gatherer:
             obj = reader.read(data)
             work.made_at = max(work.made_at, "".join(map(obj.text, MADE_AT)))
             work.needed = about.k
-            work.shares[destination] = body
+            work.shares[destination] = path.rename(path.with_name(f"{about.set_id.hex()}.share"))
 
-    def _combine(self, work: _Work) -> None:
+    def _combine(self, work: _Work, folder: Path) -> None:
+        """Put one object together; name those whose shares do not serve."""
         names = list(work.shares)
-        shares = [work.shares[name] for name in names]
+        shares = [share_object.unwrap(work.shares[name].read_bytes()) for name in names]
         findings: tuple[Finding, ...] = ()
         try:
             done = scheme.combine(shares, trusted=self._trusted)
             findings, data = done.report.findings, bytes(done.data)
-            work.uid, work.data = reader.read(data).text("SOPInstanceUID"), data
+            work.uid = reader.read(data).text("SOPInstanceUID")
+            work.path = folder / f"{hashlib.sha256(data).hexdigest()}.dcm"
+            work.path.write_bytes(data)
         except (DamagedError, UnreadableError, UsageError):
             findings = self._findings(shares)
         for name, found in zip(names, findings, strict=False):
             if found.state not in GOOD:
                 work.blame(name, found.state.value, found.reason)
-        if work.data is None and len(work.shares) >= work.needed:
+        if work.path is None and len(work.shares) >= work.needed:
             # k good shares that do not give an object: made up by those who keep them together
             for name in list(work.shares):
                 work.blame(name, State.DAMAGED.value, "it fits others that are made up as well")
@@ -375,7 +381,7 @@ def report(gathered: Gathered, tell: Callable[[Blame], None]) -> str:
     for blame in gathered.blames:
         if blame.number and blame.state != "unreachable":
             tell(blame)
-    if gathered.data is not None:
+    if gathered.path is not None:
         return ""
     why = "; ".join(map(str, gathered.blames))
     return f"{gathered.needed} good shares are needed, {gathered.good} are there: {why}"

@@ -177,14 +177,14 @@ class Passage:
                 return
             listed = gathered.kept.uid
             why = report(gathered, partial(self._blame, listed))
-            if gathered.data is None:
+            if gathered.path is None:
                 facts: Facts = {"needed": gathered.needed, "good": gathered.good, "reason": why}
                 self.ledger.record(self._event("shares_missing", listed, facts, good=False))
                 log.error("shares_missing", destination=self.pacs.name, reason=why)
                 continue
-            path = self.folder / f"{gathered.kept.set_id.hex()}.gathered"
-            path.write_bytes(gathered.data)
-            self._put(self._pool.submit(self._examine, path, listed, gathered.uid, gathered=True))
+            self._put(
+                self._pool.submit(self._examine, gathered.path, listed, gathered.uid, gathered=True)
+            )
 
     def _blame(self, listed: str, blame: Blame) -> None:
         """Name the destination whose share could not be used."""

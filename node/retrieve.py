@@ -20,7 +20,7 @@ from node.desk import Naming
 from node.dicom import naming
 from node.dicom.query import DESTINATION_UNKNOWN, UNABLE_TO_PROCESS, QueryError
 from node.dicom.sending import Originator
-from node.errors import UnreachableError
+from node.errors import ConfigError, UnreachableError
 from node.passage import Passage
 from node.types import Event
 
@@ -112,11 +112,11 @@ class Retriever:
             sender = self.senders(taking, Originator(query.peer.calling_aet, query.message_id))
         pacs = self.destinations()[asking.pacs]
         archive = self.archives(pacs)
-        gatherer = self.gatherers(pacs)
         aliases = self._aliases(query, asking)
         try:
+            gatherer = self.gatherers(pacs)
             listed, kept = self._listed(query, archive, gatherer, aliases)
-        except UnreachableError as error:
+        except (ConfigError, UnreachableError) as error:
             raise QueryError(str(error), code=error.code, status=CANNOT_COUNT) from error
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:

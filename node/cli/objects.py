@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,16 +128,14 @@ def _gathered(
         out.warning(f"{destination}: {reason}")
     for gathered in gatherer.gather(kept, folder):
         why = report(gathered, lambda blame: out.warning(f"share {blame.number} at {blame}"))
-        if gathered.data is None:
+        if gathered.path is None:
             yield UnreachableError(
                 f"an object cannot be put together: {why}",
                 hint="try again when the destinations that are named are well",
                 code="too_few",
             )
             continue
-        path = folder / f"{sha256(gathered.data).hexdigest()}.dcm"
-        path.write_bytes(gathered.data)
-        yield Named(path, Path(path.name))
+        yield Named(gathered.path, Path(gathered.path.name))
 
 
 def named(paths: list[Path]) -> list[Named]:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
 from archive import Archive
 from modality import images, store
+from network import requestor
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 from running import RunningNode, wait_for
 
+from node import wiring
 from node.crypto.shares import scheme
 from node.dicom import reader, share_object
-from node.types import DeliveryState, EntryState
+from node.dicom.scu import StorageScu
+from node.dicom.sending import Outgoing
+from node.types import Delivered, DeliveryState, EntryState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -239,6 +246,27 @@ def test_a_share_that_was_changed_is_parked_with_evidence_and_a_lost_one_is_sent
         assert len(evidence) == 1
         assert share_object.carries(reader.read(evidence[0].read_bytes()))
         assert state("cloud-c") is DeliveryState.SENT
+
+
+def test_what_comes_together_and_is_not_sealed_is_kept_from_workstations(site):
+    """As k keepers together might make it up, had they the key that signs."""
+    with site.node:
+        site.send(1)
+        site.done()
+        instance = replace(site.node.entries()[0].instance, sop_instance_uid="1.2.3.4")
+        forged = site.node.received(site.node.entries()[0])
+        made = wiring.sharer(site.node.settings).share(forged, instance, 2, 3)
+        for archive, share in zip(site.archives.values(), made, strict=True):
+            scu = StorageScu(requestor(archive.port, aet=archive.aet))
+            outgoing = Outgoing(
+                share.sop_class_uid, share.sop_instance_uid, share.transfer_syntax_uid,
+                partial(BytesIO, share.data),
+            )  # fmt: skip
+            assert isinstance(scu.send(outgoing), Delivered)
+            scu.close()
+        status, got = site.get()
+        assert (status, got) == (0xB000, site.sent)
+        wait_for(lambda: site.audited("retrieve_blocked"), why="the audit log")
 
 
 def test_shares_from_archives_combine_by_hand(site, tmp_path):
