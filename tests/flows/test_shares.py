@@ -205,13 +205,12 @@ def test_what_the_spool_and_the_ledger_have_forgotten_is_still_found(site, tmp_p
 
 
 @pytest.mark.parametrize("place", ["blob.linked", "process.put"])
-def test_killed_between_its_commits_it_sends_the_same_shares(place, site, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEALNODE_FAILPOINT", place)  # where nobody but the process stage comes by
-    with site.node:
+def test_killed_between_its_commits_it_sends_the_same_shares(place, site, tmp_path):
+    site.node.start(failpoint=place)  # where nobody but the process stage comes by
+    try:
         site.send(1)
         wait_for(lambda: site.node.entries()[0].attempts >= 2, why="the stage to die")
         site.node.kill_all()
-        monkeypatch.delenv("SEALNODE_FAILPOINT")
         site.node.start()
         site.done()
         assert [len(archive.paths()) for archive in site.archives.values()] == [1, 1, 1]
@@ -219,6 +218,8 @@ def test_killed_between_its_commits_it_sends_the_same_shares(place, site, tmp_pa
         kept = [path for path in objects.rglob("*") if path.is_file()]
         assert len(kept) == 5, "the original, the sealed object, its shares, and no orphan"
         assert site.restore(tmp_path / "out")[0] == site.sent
+    finally:
+        site.node.stop()
 
 
 def test_a_share_that_was_changed_is_parked_with_evidence_and_a_lost_one_is_sent_again(site):
