@@ -12,6 +12,7 @@ import pytest
 from pydicom import dcmread
 from sealing import RECEIVED_AT, examiner, marker, sample
 
+from node.breakglass import BreakGlass
 from node.crypto.keyring import MemoryKeys
 from node.crypto.pseudonym import Pseudonymizer
 from node.crypto.shares import scheme
@@ -35,6 +36,7 @@ from node.types import (
 )
 from node.wiring.stages import proved
 
+SHUT = BreakGlass(Path("/nonexistent"), {}, 0.0)
 KEYS = MemoryKeys([b"k" * 32])
 SITE = Signer(b"s" * 32)
 NAMER = Namer(Pseudonymizer(b"p" * 32).digest)
@@ -166,7 +168,7 @@ class Stage:
         """Ask the last gate before the network about each delivery, changed."""
         known = {"r": self.route} if routes is None else routes
         for delivery in self.ledger.get(entry)[1]:
-            proved(self.ledger, known, replace(delivery, **changes))
+            proved(self.ledger, known, SHUT, replace(delivery, **changes))
 
 
 def test_a_shared_route_prepares_a_share_for_each_destination_and_tells_of_each():
