@@ -110,17 +110,18 @@ class Processor:
         if entry.action is not Action.SEAL:
             self._set_aside(claim, EntryState.HELD, "held_by_rule")
             return
-        if opening := self._opening(entry.route, entry.instance.received_at):
+        route = self._route_of(entry.route)
+        if route is None:  # it may have hidden the patient: nobody can tell any more
+            self._set_aside(claim, EntryState.HELD, "route_gone")
+            return
+        opening = self._opening(entry.route, entry.instance.received_at)
+        if opening and route.identity == "keep":
             self._relay(claim, "passed_unsealed", opening.reason)
             return
         try:
             data = self._blobs.read(entry.instance.blob)
         except KeyError:
             self._set_aside(claim, EntryState.PARKED, "blob_missing")
-            return
-        route = self._route_of(entry.route)
-        if route is None:  # it may have hidden the patient: nobody can tell any more
-            self._set_aside(claim, EntryState.HELD, "route_gone")
             return
         logo = self._logo_of(route)
         order = Order(

@@ -147,6 +147,7 @@ def _show(word: str, ledger: Ledger, out: Out) -> None:
         uids = {
             "sop_class_uid": instance.sop_class_uid,
             "sop_instance_uid": instance.sop_instance_uid,
+            "sent_as": _sent_as(entry, deliveries),
             "transfer_syntax_uid": instance.transfer_syntax_uid,
             "blob": instance.blob,
             "sealed": entry.sealed,
@@ -169,6 +170,13 @@ def _show(word: str, ledger: Ledger, out: Out) -> None:
             ]
             columns = {k: v for k, v in DELIVERY_COLUMNS.items() if count or k != "part"}
             out.table(rows, columns)
+
+
+def _sent_as(entry: SpoolEntry, deliveries: list[Delivery]) -> str:
+    """Return the SOP Instance UID that an object was sent under if that is another."""
+    own = {"", entry.instance.sop_instance_uid}
+    names = (one.sop_instance_uid for one in deliveries if not one.share)
+    return next((name for name in names if name not in own), "")
 
 
 def _committed(delivery: Delivery) -> str:

@@ -12,6 +12,7 @@ from sealing import ORDER, RECEIVED_AT, examiner, marker, sample
 
 from node.breakglass import Opening
 from node.crypto.keyring import MemoryKeys
+from node.crypto.mapping import Mapping
 from node.dicom.codecs import Decoder
 from node.errors import (
     DoesNotFitError,
@@ -23,6 +24,7 @@ from node.errors import (
 from node.mark.embedder import TiledEmbedder
 from node.mark.quality import read
 from node.process import Processor
+from node.pseudonyms import Pseudonyms
 from node.report import cost
 from node.seal import Marker
 from node.spool.memory import MemoryBlobs, MemoryLedger
@@ -33,6 +35,7 @@ from node.types import (
     Event,
     Instance,
     Limits,
+    Profile,
     Route,
     Unsealable,
     Verdict,
@@ -155,12 +158,14 @@ class Stage:
         *,
         unsealable: Unsealable = Unsealable.HOLD,
         made: Marker | None = None,
+        identity: str = "keep",
         **more: object,
     ) -> None:
         self.blobs = MemoryBlobs()
         self.now = RECEIVED_AT
         self.ledger = MemoryLedger(clock=lambda: self.now)
-        self.route = Route("r", {}, Action.SEAL, ("pacs",), unsealable)
+        self.route = Route("r", {}, Action.SEAL, ("pacs",), unsealable, identity)
+        hidden = Pseudonyms(Mapping(b"m" * 32), Profile("p")) if identity != "keep" else None
         self.processor = Processor(
             ledger=self.ledger,
             blobs=self.blobs,
@@ -168,7 +173,7 @@ class Stage:
             route_of={"r": self.route}.get,
             logo_of=lambda _route: b"",
             robust_of=lambda _route: b"",
-            pseudonyms_of=lambda _route: None,
+            pseudonyms_of=lambda _route: hidden,
             pseudonym=lambda uid: f"P{len(uid)}",
             delay=lambda _attempts: 15.0,
             ring=lambda: None,
@@ -203,6 +208,41 @@ def test_break_glass_lets_an_object_pass_as_it_came_and_says_why():
     assert stage.sent() == [sample(CT)]
     event = stage.ledger.outbox(limit=9)[-1][2]
     assert (event.event, event.facts["reason"]) == ("passed_unsealed", "sealing is down")
+
+
+def test_break_glass_sends_no_patient_in_clear_where_the_route_hides_them():
+    opening = Opening("r", "sealing is down", "root", RECEIVED_AT, RECEIVED_AT + 60)
+    stage = Stage(identity="pseudonym", opening=lambda *_: opening)
+    stage.receive(sample("693_UNCR.dcm"))
+    stage.processor.step()
+
+    (data,) = stage.sent()
+    assert dcmread(BytesIO(data)).PatientIdentityRemoved == "YES"
+
+
+@pytest.mark.parametrize("unsealable", [Unsealable.HOLD, Unsealable.RELAY])
+def test_what_shows_who_it_is_about_is_held_where_the_route_hides_that(unsealable):
+    ds = dcmread(BytesIO(sample(CT)))
+    ds.BurnedInAnnotation = "YES"
+    file = BytesIO()
+    ds.save_as(file)
+    stage = Stage(identity="pseudonym", unsealable=unsealable)
+    entry = stage.receive(file.getvalue())
+    stage.processor.step()
+
+    held = stage.ledger.get(entry)[0]
+    assert (held.state, held.reason) == (EntryState.HELD, "burned_in")
+    assert stage.sent() == []
+
+
+def test_an_object_whose_route_is_gone_is_held_since_it_may_have_hidden_the_patient():
+    stage = Stage()
+    entry = stage.receive(sample(CT))
+    stage.processor._route_of = {}.get
+    stage.processor.step()
+
+    held = stage.ledger.get(entry)[0]
+    assert (held.state, held.reason) == (EntryState.HELD, "route_gone")
 
 
 def test_a_received_object_becomes_ready_with_a_proved_one_to_send():

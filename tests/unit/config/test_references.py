@@ -8,6 +8,7 @@ from configuration import NODE, ROUTES
 from node.config.load import load
 from node.config.references import MAX_LOGO, PNG
 from node.errors import ConfigError
+from node.types import SafePrivate
 
 TLS = """
 [tls.hospital]
@@ -131,3 +132,20 @@ def test_a_route_asks_for_the_robust_mark_or_not(write, option, expected):
             load(directory)
     else:
         assert load(directory).routes[0].robust == expected
+
+
+def test_a_route_with_pseudonyms_derives_uids_and_names_its_profile(write):
+    tables = """
+[profile.research]
+dates = "shift"
+safe_private = ["7053,00,Philips PET Private Group"]
+"""
+    hidden = 'action = "seal"\nidentity = "pseudonym"\nprofile = "research"'
+    config = load(write(node=NODE + tables, routes=ROUTES.replace('action = "seal"', hidden, 1)))
+
+    (found,) = config.routes
+    assert (found.identity, found.uid, found.profile) == ("pseudonym", "derive", "research")
+    profile = config.profiles["research"]
+    assert profile.dates == "shift"
+    assert profile.safe_private == (SafePrivate(0x7053, 0, "Philips PET Private Group"),)
+    assert profile.retained == frozenset()
