@@ -67,6 +67,7 @@ class MemoryCommitments(MemoryAftercare):
                 delivery.end(delivery.reason)
                 delivery.transaction_uid = transaction_uid
                 delivery.asked += 1
+                delivery.attempts = max(delivery.attempts - 1, 0)
                 delivery.commit_at = self._now() + again_in
             self.record(event)
 

@@ -274,6 +274,7 @@ LIMIT :limit;
 -- name: ask_commitment
 UPDATE delivery SET
     transaction_uid = :transaction_uid, asked = asked + 1, commit_at = :at,
+    attempts = max(attempts - 1, 0),  -- those count how often it was sent
     crashes = 0, worker = '', leased_until = NULL
 WHERE id = :id AND token = :token AND leased_until IS NOT NULL AND commit_at IS NOT NULL;
 

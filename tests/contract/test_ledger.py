@@ -1048,7 +1048,7 @@ def test_commitment_is_asked_for_when_it_is_due_and_again_without_a_word(ledger,
     [claim] = ask(ledger)
     assert claim.delivery.sop_instance_uid == "2.2"
     [delivery] = ledger.transaction("pacs", "9.9")
-    assert (delivery.sop_instance_uid, delivery.asked) == ("2.2", 1)
+    assert (delivery.sop_instance_uid, delivery.asked, delivery.attempts) == ("2.2", 1, 1)
     assert delivery.commit_at == clock.now + 60
     assert ledger.transaction("pacs", "9.8") == []
     assert ledger.transaction("research", "9.9") == []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from archive import Archive
 from committing import Modality, Pacs, Said
 from modality import Answered, images, store
-from running import RunningNode, free_ports, wait_for
+from running import RunningNode, free_ports, listening, wait_for
 
 from node import wiring
 from node.types import DeliveryState, EntryState
@@ -15,29 +16,38 @@ from node.types import DeliveryState, EntryState
 pytestmark = pytest.mark.slow
 
 
-def configured(node: RunningNode, *, host_port: int, destination: str, source: str = "") -> None:
+def configured(
+    node: RunningNode,
+    *,
+    host_port: int,
+    destination: str,
+    commitment: bool = True,
+) -> None:
     """Let the source ask, and the destination be asked."""
     file = node.config / "node.toml"
     text = file.read_text()
     text = text.replace(
-        "[source.demo]\n", f'[source.demo]\nhost = "127.0.0.1"\nport = {host_port}\n{source}', 1
+        "[source.demo]\n", f'[source.demo]\nhost = "127.0.0.1"\nport = {host_port}\n', 1
     )
-    options = f'commitment = true\ncommitment_after = "0s"\n{destination}'
+    wanted = 'commitment = true\ncommitment_after = "0s"\n' if commitment else ""
+    options = f"{wanted}{destination}"
     text = text.replace("[destination.pacs-main]\n", f"[destination.pacs-main]\n{options}", 1)
     file.write_text(text)
 
 
 @contextmanager
-def site(tmp_path, *, reply, wait="1s", within="1h", source=""):
+def site(tmp_path, *, reply, wait="1s", within="1h", failpoint=""):
     """A modality, a node and a PACS."""
     with ExitStack() as stack:
         modality = stack.enter_context(Modality())
         pacs = stack.enter_context(Pacs(reply=reply))
         node = RunningNode(tmp_path / "node", pacs=pacs.port)
         destination = f'commitment_wait = "{wait}"\ncommitment_within = "{within}"\n'
-        configured(node, host_port=modality.port, destination=destination, source=source)
+        configured(node, host_port=modality.port, destination=destination)
         pacs.node_port = node.port
-        yield modality, node, stack.enter_context(node) and pacs
+        stack.callback(node.stop)
+        node.start(failpoint)
+        yield modality, node, pacs
 
 
 def pairs(sent):
@@ -113,6 +123,7 @@ def test_requests_and_reports_survive_kill_9(tmp_path):
         modality.ask(node.port, "7.7", pairs(sent))
         wait_for(lambda: sum(len(said.committed) for said in pacs.heard) == 2)
         node.kill_all()
+        wait_for(lambda: not listening(node.port), why="the killed to let the port go")
         node.start()
         for said in pacs.heard:
             assert pacs.report(Said(said.transaction_uid, 1, said.committed)) == 0x0000
@@ -122,15 +133,13 @@ def test_requests_and_reports_survive_kill_9(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["commitment.asking", "commitment.ruled", "commitment.reported"])
-def test_killed_at_the_worst_moment_it_all_comes_true_in_the_end(tmp_path, monkeypatch, place):
-    monkeypatch.setenv("SEALNODE_FAILPOINT", place)
-    with site(tmp_path, reply="new", wait="0s") as (modality, node, _):
+def test_killed_at_the_worst_moment_it_all_comes_true_in_the_end(tmp_path, place):
+    with site(tmp_path, reply="new", wait="0s", failpoint=place) as (modality, node, _):
         (sent,) = images(1)
         store(node.port, sent)
         modality.ask(node.port, "7.7", pairs([sent]))
         wait_for(lambda: node.events("stage_died"), why=f"it to die; see {node.log}")
         node.kill_all()
-        monkeypatch.delenv("SEALNODE_FAILPOINT")
         if place == "commitment.asking":
             ledger = wiring.ledger(node.settings)  # patience, without waiting for it
             try:
@@ -163,3 +172,20 @@ def test_a_modality_that_is_away_hears_later(tmp_path):
         with Modality(port=port) as modality:
             wait_for(lambda: modality.heard)
             assert modality.heard == [Said("7.7", 1, pairs([sent]))]
+
+
+def test_without_commitment_a_modality_hears_when_the_objects_were_read_back(tmp_path):
+    with ExitStack() as stack:
+        modality = stack.enter_context(Modality())
+        archive = stack.enter_context(Archive(tmp_path / "pacs", aet="PACS"))
+        node = RunningNode(tmp_path / "node", pacs=archive.port)
+        readback = 'readback = "1%"\nreadback_after = "30d"\n'
+        configured(node, host_port=modality.port, destination=readback, commitment=False)
+        stack.enter_context(node)
+        sent = images(2)
+        store(node.port, *sent)
+        assert modality.ask(node.port, "7.7", pairs(sent)) == 0x0000
+        wait_for(lambda: modality.heard, why=f"the modality to hear; see {node.log}")
+        assert modality.heard == [Said("7.7", 1, pairs(sent))]
+        found = [node.deliveries(entry.id)["pacs-main"].state for entry in node.entries()]
+        assert found == [DeliveryState.VERIFIED] * 2
