@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom import sop_class as sop
+from running import listening, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -149,6 +150,11 @@ class Pacs(Peer):
         finally:
             assoc.release()
 
+    def _report_when_heard(self, said: Said) -> None:
+        if self.node_port:  # a node that starts may ask before it listens
+            wait_for(lambda: listening(self.node_port))
+        self.report(said)
+
     def _send(self, assoc: Any, said: Said) -> int | None:
         status, _ = assoc.send_n_event_report(information(said), said.event_type, PUSH, INSTANCE)
         value = int(status.Status) if "Status" in status else None
@@ -173,7 +179,7 @@ class Pacs(Peer):
             work = (
                 (lambda: self._send(event.assoc, said))
                 if self.reply == "same"
-                else (lambda: self.report(said))
+                else (lambda: self._report_when_heard(said))
             )
             thread = threading.Timer(0.05, work)
             self._threads.append(thread)
