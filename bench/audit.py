@@ -17,10 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from node.audit.check import verify
 from node.audit.checkpoint import Signer, generate
 from node.audit.log import JsonLog
+from node.crypto.months import MonthSealer
+from node.crypto.recipient import generate as generate_officer
 from node.types import Event
 
 START = 1_767_312_000.0
 DAY_EVENTS = 100_000
+PATIENTS = 2000
 
 
 def cpu() -> float:
@@ -67,6 +70,12 @@ def main() -> None:
             f"verify  {report.events} events, {report.checkpoints} checkpoints: "
             f"{cpu() - begun:.2f} s of CPU, {time.monotonic() - started:.2f} s"
         )
+        sealer = MonthSealer(Path(folder) / "months", generate_officer("officer", START).recipient)
+        fields = {"PatientID": "4711", "PatientName": "Yamada^Tarou=山田^太郎"}
+        begun = cpu()
+        for _ in range(PATIENTS):
+            sealer.seal(START, fields)
+        print(f"patient {(cpu() - begun) / PATIENTS * 1e6:.0f} us to seal one")
 
 
 if __name__ == "__main__":

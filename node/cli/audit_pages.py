@@ -34,7 +34,8 @@ table {{ border-collapse: collapse; width: 100%; margin-top: 1em; font-size: 8.5
 thead {{ display: table-header-group }} tr {{ break-inside: avoid }}
 th, td {{ text-align: left; vertical-align: top; padding: 3px 6px; border-bottom: 1px solid #bbb;
   overflow-wrap: anywhere }}
-th {{ border-bottom: 2px solid #333; white-space: nowrap }} td:first-child {{ white-space: nowrap }}
+th {{ border-bottom: 2px solid #333; white-space: nowrap; font-size: 7.5pt }}
+td:first-child {{ white-space: nowrap }}
 tr.failure td:nth-child(3), tr.refused td:nth-child(3) {{ font-weight: bold; color: #a00 }}
 </style></head><body>
 <h1>{title}</h1>
@@ -91,7 +92,7 @@ def page(found: Sequence[Access], title: str, about: Sequence[str]) -> str:
     return PAGE.format(
         title=html.escape(title),
         about="\n".join(f'<p class="about">{html.escape(line)}</p>' for line in about),
-        heads="".join(f"<th>{html.escape(name.capitalize())}</th>" for name in COLUMNS.values()),
+        heads="".join(f"<th>{html.escape(name)}</th>" for name in COLUMNS.values()),
         rows="\n".join(rows),
     )
 
