@@ -121,7 +121,7 @@ def is_instance_uid(tag: int) -> bool:
 def _listed(row: Row, tag: int, vr: str, profile: Profile) -> Act:
     if row.options & profile.retained:
         return Act.KEEP
-    if "dates" in row.options and profile.dates == "shift" and vr != "OB":
+    if "dates" in row.options and profile.dates == "shift" and vr in {"DA", "DT", "TM"}:
         return Act.SHIFT
     return EXCEPTIONS.get(tag) or _basic(row, tag, vr, profile)
 
