@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from node.dicom.pixels import Codec, Pixels
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
-    from node.types import Extraction, Record
+    from node.types import Attribute, Extraction, Record
 
 RECORD, HEADER = b"record", b"header"  # purposes of a seal (docs/formats/payload-v1.md)
 _LENGTH = struct.Struct("<I")
@@ -138,6 +139,24 @@ class Examiner:
             return pixel_data.field_sha256(obj) == record.pixels_sha256
         pixels = pixel_data.load(obj, self._codec, lossy="decode")
         return pixels.sha256 == record.pixels_sha256
+
+    def who(self, data: bytes) -> tuple[Attribute, ...]:
+        """Return who an object is about, by what its header still carries; () if nothing opens.
+
+        For objects whose pixels lost the record. Nothing proves that these pixels are theirs.
+
+        :raises UnreadableError: the bytes are no object.
+        """
+        obj = reader.read(data)
+        bindings = [header_binding(obj)]
+        with suppress(UnsealableError, UnreadableError):
+            bindings.append(pixel_data.load(obj, self._codec, lossy="decode").binding())
+        for binding in bindings:
+            copy = self._header_copy(obj, binding)
+            if copy is not None:
+                return identity.collect(headers.parse_header(copy))
+        kept = encrypted.opened(obj, self._custodian.open) if self._custodian else None
+        return identity.collect(kept) if kept else ()
 
     def same_pixels(self, one: DicomObject, other: DicomObject) -> bool:
         """Return whether two objects hold the same pixels, in whatever transfer syntax."""

@@ -10,6 +10,7 @@ from node.cli.arguments import configured
 from node.cli.objects import Score, Target, add_source, sources
 from node.cli.reveals import reveals
 from node.cli.verify import EXIT
+from node.types import VerdictKind
 
 if TYPE_CHECKING:
     import argparse
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
     from node.cli.arguments import Parser
     from node.cli.objects import Named
     from node.cli.output import Out
+    from node.cli.reveals import Reveals
+    from node.verify import Examination, Examiner
 
 NAME = "extract"
 HELP = "read the patient's data and the logo out of sealed objects"
 EPILOG = """
 What is printed is patient data: mind where it goes. The audit log is told of
 each record before it is printed.
+
+Where the pixels lost the record, the sealed header copy or the Encrypted
+Attributes may still tell who the object is about; nothing proves it then.
 
 From a file that nodectl seal --embedder wrote, what it carries is read: the
 record, or the bytes of --payload, which --payload writes to a file here.
@@ -90,7 +96,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
             }
             if found.record is None:
                 score.count(EXIT[found.verdict.kind])
-                out.answer(facts, f"{file.path}: {found.verdict.kind.value}: no record can be read")
+                _by_header(file, found, examiner, telling, out)
                 continue
             original = found.restored or data
             telling.tell("record_extracted", original, found.verdict, found.record)
@@ -107,6 +113,28 @@ def run(args: argparse.Namespace, out: Out) -> int:
             }
             out.answer(facts, "\n".join([f"{file.path}: {found.verdict.kind.value}", *lines]))
     return score.status
+
+
+def _by_header(
+    file: Named, found: Examination, examiner: Examiner, telling: Reveals, out: Out
+) -> None:
+    """Print who an object is about whose pixels lost the record, if its header still tells."""
+    from node.dicom import identity
+    from node.types import Record
+
+    data = file.path.read_bytes()
+    facts = {"file": file.path, "verdict": found.verdict.kind, "reason": found.verdict.reason}
+    line = f"{file.path}: {found.verdict.kind.value}: no record can be read"
+    readable = found.verdict.kind is not VerdictKind.UNREADABLE
+    attributes = examiner.who(data) if readable else ()
+    if not attributes:
+        out.answer(facts, line)
+        return
+    record = Record(attributes, b"", b"", b"")
+    telling.tell("record_extracted", data, found.verdict, record)
+    told = dict(identity.readable(attributes))
+    lines = [f"{line}; the header still says:", *(f"  {key}: {told[key]}" for key in told)]
+    out.answer(facts | {"result": "header", "attributes": told}, "\n".join(lines))
 
 
 def _by_method(file: Named, name: str, found: Found, target: Target | None, out: Out) -> int:

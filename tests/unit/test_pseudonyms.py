@@ -202,6 +202,19 @@ class TestTwoCarriers:
         names = dict(identity.readable(found.record.attributes))
         assert (names["PatientName"], names["StudyDate"]) == ("Doe^Jane", "20200102")
 
+    @pytest.mark.parametrize("lost", [(), (COPY,), (ENCRYPTED,)])
+    def test_either_tells_who_it_is_about_when_the_pixels_lost_it(self, lost):
+        made = marker(KEYS).mark(self.ORIGINAL, self.ORDER)
+        ds = pydicom.dcmread(io.BytesIO(without(made.data, *lost)))
+        ds.PixelData = bytes(len(ds.PixelData))
+        file = io.BytesIO()
+        ds.save_as(file)
+
+        examiner = self.examiner()
+
+        assert examiner.examine(file.getvalue()).record is None
+        assert dict(identity.readable(examiner.who(file.getvalue())))["PatientName"] == "Doe^Jane"
+
     def test_any_tool_that_reads_cms_finds_the_attributes_as_they_were(self):
         made = marker(KEYS).mark(self.ORIGINAL, self.ORDER)
         item = pydicom.dcmread(io.BytesIO(made.data)).EncryptedAttributesSequence[0]
