@@ -30,6 +30,8 @@ ALERT = ("110113", "Security Alert")
 START = ("110120", "Application Start")
 STOP = ("110121", "Application Stop")
 NODE_AUTHENTICATION = ("110126", "Node Authentication")
+OVERRIDE_STARTED = ("110127", "Emergency Override Started")
+OVERRIDE_STOPPED = ("110138", "Emergency Override Stopped")
 NETWORK_CONFIGURATION = ("110128", "Network Configuration")
 SECURITY_CONFIGURATION = ("110129", "Security Configuration")
 RESTRICTED_FUNCTION = ("110132", "Use of Restricted Function")
@@ -70,6 +72,8 @@ FORMS = {
     "record_extracted": _Form(EXPORT, "R"),
     "query_forwarded": _Form(QUERY, "E"),
     "peer_rejected": _Form(ALERT, "E", NODE_AUTHENTICATION),
+    "break_glass_opened": _Form(ALERT, "E", OVERRIDE_STARTED),
+    "break_glass_ended": _Form(ALERT, "E", OVERRIDE_STOPPED),
     "config_adopted": _Form(ALERT, "E", NETWORK_CONFIGURATION),
     "keys_changed": _Form(ALERT, "E", SECURITY_CONFIGURATION),
     "keys_used": _Form(ALERT, "E", SECURITY_CONFIGURATION),
