@@ -24,7 +24,7 @@ FENCES = {
     "pydicom": {"dicom"},
     "pywt": {"mark"},
     "zfec": {"mark", "crypto/shares"},
-    "cryptography": {"crypto", "audit/checkpoint"},
+    "cryptography": {"crypto", "audit/checkpoint", "mark/digests"},
     "apsw": {"spool"},
     "psycopg": {"spool/postgres"},
     "boto3": {"spool/s3"},

@@ -9,7 +9,7 @@ import numpy as np
 from node.mark.bounds import CROWD, LEAST, MOST
 from node.mark.machine import compiled
 from node.mark.reversible import GRIDS
-from node.mark.settings import GRADES, HEADER_BITS
+from node.mark.settings import FLOORS, GRADES, HEADER_BITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,24 +19,33 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 CORNERS = np.array(GRIDS)
-NARROW = 1 << 26
-"""Sums of sixteen samples smaller than this stay within 32 bits."""
+NARROW = 1 << 13
+"""Samples that span less than this are worked on in 16 bits: then unrest stays below 2^16."""
+
+MEDIUM = 1 << 26
+"""So are these in 32 bits."""
 
 NEAR, FAR = 2, 3 * max(step for step, _ in GRADES)
 """Room on both sides that makes a sample a sure carrier at amplitude 1, and at any."""
+
+CLASSES = len(FLOORS)
 
 
 class Ground(NamedTuple):
     """A field, as the compiled functions take it.
 
-    :param low: bounds of one row or all, one column or all; so is ``high``.
+    :param low: bounds, of all samples or of each, counted from ``base``; so is ``high``.
     :param tiles: row, column, rows and columns of each.
+    :param unrest: of no length: the type of unrest.
+    :param base: an even number in the midst of the samples.
     """
 
     samples: Array
     low: Array
     high: Array
     tiles: Array
+    unrest: Array
+    base: int
 
 
 class Desk(NamedTuple):
@@ -46,30 +55,39 @@ class Desk(NamedTuple):
     so that all neighbours of a sample lie at one distance from it and the
     compiler can make vector code.
 
-    :param planes: int32 or int64, four flat planes.
+    :param planes: four flat planes of samples, counted from the base.
+    :param lows: the bounds of each sample of them; so is ``highs``. Only where
+        samples have bounds of their own.
     :param usable: for each sample of them, whether it may move, the header's
         left out: 1, or 2 if it has NEAR room on both sides, 3 if FAR.
     :param spots: where the header stands: positions in the tile.
     :param ends: the innermost values that are fixed.
-    :param unrest: of each sample of a layer; so are ``plain`` and ``sharp``,
-        the errors by either predictor, and ``excess``.
+    :param limits: the bounds of all samples of the tile, if they are alike.
+    :param unrest: of each sample of a layer; so are its ``error`` and ``excess``.
+    :param sizes: of the errors by either predictor, REACH + 1 at most.
     :param found: the samples of a layer that carry or give way; ``order``
-        the same in the order of visiting, ``room`` as in the reference, and
-        ``classes`` their classes.
+        the same in the order of visiting, ``room`` as in the reference, ``moves``
+        how far each goes, in that order, and ``classes`` their classes.
+    :param places: where each class begins in ``order``.
     """
 
     planes: Array
+    lows: Array
+    highs: Array
     usable: Array
     spots: Array
     ends: Array
+    limits: Array
     unrest: Array
-    plain: Array
-    sharp: Array
+    error: Array
     excess: Array
+    sizes: Array
     found: Array
     order: Array
     room: Array
+    moves: Array
     classes: Array
+    places: Array
 
 
 class Tile(NamedTuple):
@@ -99,18 +117,24 @@ class Part(NamedTuple):
     length: int
 
 
-def lay_out(field: Field) -> tuple[Array, Array, Array, Array]:
-    """Return the arrays of a :class:`Ground`; the type of the bounds is the type to count in."""
+def lay_out(field: Field) -> tuple[Array, Array, Array, Array, Array, int]:
+    """Return what makes a :class:`Ground`; the type of the bounds is the type to count in."""
     tiles = np.array([(t.row, t.column, t.rows, t.columns) for t in field.grid.tiles])
     samples = np.ascontiguousarray(field.samples)
-    narrow = samples.min() > -NARROW and samples.max() < NARROW
-    wide, least, most = (np.int32, -2 * NARROW, 2 * NARROW) if narrow else (np.int64, LEAST, MOST)
-    # No sample is as large as that, so the clipped bounds mean the same.
-    low, high = (
-        np.ascontiguousarray(np.clip(bound, least, most).astype(wide))
-        for bound in (field.low, field.high)
-    )
-    return samples, low, high, tiles
+    first, last = int(samples.min()), int(samples.max())
+    base, wide, unrest, reach = 0, np.int64, np.int64, MOST
+    if last - first < MEDIUM:
+        base = first + last >> 2 << 1
+        wide, unrest, reach = np.int32, np.int32, 2 * MEDIUM
+    if last - first < NARROW:
+        wide, unrest, reach = np.int16, np.uint16, NARROW
+    # No sample is as far from the base as that, so the clipped bounds mean the same.
+    bounds = (np.clip(bound.astype(np.int64) - base, ~reach, reach) for bound in (field.low, field.high))
+    low, high = np.broadcast_arrays(*bounds)
+    if low.size > 1:
+        low, high = np.broadcast_to(low, samples.shape), np.broadcast_to(high, samples.shape)
+    low, high = (np.ascontiguousarray(bound, wide) for bound in (low, high))
+    return samples, low, high, tiles, np.empty(0, unrest), base
 
 
 @compiled
@@ -119,19 +143,25 @@ def furnish(ground: Ground) -> Desk:
     lines, stride = (ground.tiles[:, 2].max() + 3) // 2, (ground.tiles[:, 3].max() + 3) // 2
     room = lines * stride
     wide = ground.low.dtype
+    own = room if ground.low.size > 1 else 0
     return Desk(
         np.zeros((4, room), wide),
+        np.zeros((4, own), wide),
+        np.zeros((4, own), wide),
         np.zeros((4, room), np.uint8),
         np.empty(HEADER_BITS, np.int64),
         np.empty(2, np.int64),
+        np.empty(2, np.int64),
+        np.empty(room, ground.unrest.dtype),
         np.empty(room, wide),
         np.empty(room, wide),
-        np.empty(room, wide),
-        np.empty(room, wide),
+        np.empty((2, room), np.uint8),
         np.empty(room, np.int32),
         np.empty(room, np.int32),
         np.empty(room, np.int32),
         np.empty(room, np.int32),
+        np.empty(room, np.uint8),
+        np.empty(CLASSES + 1, np.int32),
     )
 
 
@@ -157,145 +187,168 @@ def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
     """Put a tile on the desk and clear its header; say whether it has one."""
     if min(tile.rows, tile.columns) <= 1:
         return False
-    _take(ground.samples, desk.planes, desk.usable, tile)
-    alike = len(ground.low) == len(ground.low[0]) == len(ground.high) == len(ground.high[0]) == 1
-    if alike:
-        for plane in range(4):
-            _limit(desk, tile, plane, ground.low[0, 0], ground.high[0, 0])
-    else:
-        _limit_each(ground, desk, tile)
-    if not _settle(desk, tile):
+    area = tile.lines * tile.stride
+    fit = desk.planes.dtype.type
+    # The margins stay outside of all bounds until they are mirrored.
+    desk.planes[:, :area] = fit(_outside(ground))
+    _take(ground.samples, desk.planes, tile, ground.base)
+    alike = ground.low.size == 1
+    if not alike:
+        _take(ground.low, desk.lows, tile, 0)
+        _take(ground.high, desk.highs, tile, 0)
+    if not _settle(ground, desk, area):
         return False
-    if alike:
-        low, high = settled(ground, desk, tile.top, tile.left)
-        for plane in range(4):
-            _permit(desk, plane, (0, tile.lines * tile.stride), low, high)
-    else:
-        for position in range(tile.rows * tile.columns):
-            plane, at = seat(tile, position)
-            row, column = position // tile.columns, position % tile.columns
-            low, high = settled(ground, desk, tile.top + row, tile.left + column)
-            _permit(desk, plane, (at, at + 1), low, high)
+    low, high = fit(desk.limits[0]), fit(desk.limits[1])
+    for plane in range(4):
+        values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
+        if not alike:
+            lows, highs = desk.lows[plane, :area], desk.highs[plane, :area]
+            _bound(lows, highs, low, high)
+            _permit(values, usable, lows, highs)
+        else:
+            _permit_alike(values, usable, low, high)
     return _find_header(desk, tile)
 
 
 @compiled
-def _take(samples: Array, planes: Array, usable: Array, tile: Tile) -> None:
-    """Copy the samples of a tile into the planes, and note where they stand."""
-    usable[:, : tile.lines * tile.stride] = 0
+def _outside(ground: Ground) -> int:
+    """Return a number beyond all bounds, as is its opposite."""
+    if ground.low.itemsize == 2:  # noqa: PLR2004 - bytes
+        return 2 * NARROW
+    return 4 * MEDIUM if ground.low.itemsize == 4 else 1 << 40  # noqa: PLR2004
+
+
+@compiled
+def _take(source: Array, planes: Array, tile: Tile, base: int) -> None:
+    """Copy the samples of a tile into the planes, counted from the base."""
+    fit, shift = planes.dtype.type, source.dtype.type(base)
     even, odd = (tile.columns + 1) // 2, tile.columns // 2
     for i in range(tile.rows):
-        source = samples[tile.top + i, tile.left : tile.left + tile.columns]
+        line = source[tile.top + i, tile.left : tile.left + tile.columns]
         pair, at = (i + 1 & 1) * 2, (i + 1 >> 1) * tile.stride
-        target, mask = planes[pair + 1, at : at + even], usable[pair + 1, at : at + even]
-        for k in range(even):
-            target[k] = source[2 * k]
-        mask[:] = 1
-        target, mask = planes[pair, at + 1 : at + 1 + odd], usable[pair, at + 1 : at + 1 + odd]
+        first, second = planes[pair + 1, at : at + even], planes[pair, at + 1 : at + 1 + odd]
         for k in range(odd):
-            target[k] = source[2 * k + 1]
-        mask[:] = 1
+            first[k] = fit(line[2 * k] - shift)
+            second[k] = fit(line[2 * k + 1] - shift)
+        if even > odd:
+            first[odd] = fit(line[2 * odd] - shift)
 
 
 @compiled
-def _limit(desk: Desk, tile: Tile, plane: int, low: int, high: int) -> None:
-    """Leave out the samples of a plane that are outside these limits."""
-    area = tile.lines * tile.stride
-    values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
-    for k in range(area):
-        usable[k] &= (values[k] >= low) & (values[k] <= high)
-
-
-@compiled
-def _limit_each(ground: Ground, desk: Desk, tile: Tile) -> None:
-    """Leave out the samples that are outside limits of their own."""
-    low, high = ground.low, ground.high
-    for position in range(tile.rows * tile.columns):
-        plane, at = seat(tile, position)
-        row, column = tile.top + position // tile.columns, tile.left + position % tile.columns
-        value = desk.planes[plane, at]
-        least = low[min(row, len(low) - 1), min(column, low.shape[1] - 1)]
-        most = high[min(row, len(high) - 1), min(column, high.shape[1] - 1)]
-        desk.usable[plane, at] = least <= value <= most
-
-
-@compiled
-def settled(ground: Ground, desk: Desk, row: int, column: int) -> tuple[int, int]:
-    """Return the bounds of a sample: within the limits, inside the ends, low even, high odd."""
-    low, high = ground.low, ground.high
-    bottom = max(int(low[min(row, len(low) - 1), min(column, low.shape[1] - 1)]), desk.ends[0] + 1)
-    top = min(int(high[min(row, len(high) - 1), min(column, high.shape[1] - 1)]), desk.ends[1] - 1)
-    return min(bottom + (bottom & 1), MOST), max(top - (~top & 1), LEAST)
-
-
-@compiled
-def _permit(desk: Desk, plane: int, span: tuple[int, int], low: int, high: int) -> None:
-    """Say of samples inside their limits whether they may move, and how freely."""
-    values = desk.planes[plane, span[0] : span[1]]
-    usable = desk.usable[plane, span[0] : span[1]]
-    for k in range(len(values)):
-        value = np.int64(values[k])
-        room = min(value - low, high - value)
-        usable[k] = usable[k] * ((room >= 0) + (room >= NEAR) + (room >= FAR))
-
-
-@compiled
-def _settle(desk: Desk, tile: Tile) -> bool:
-    """Set the ends: the innermost values that are fixed; say whether there are any."""
-    area = tile.lines * tile.stride
-    fit = desk.unrest.dtype.type
-    least, most, number = fit(MOST), fit(LEAST), 0
-    for plane in range(4):
-        values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
-        for k in range(area):
-            least = min(least, values[k] if usable[k] else fit(MOST))
-            most = max(most, values[k] if usable[k] else fit(LEAST))
-            number += usable[k]
+def _settle(ground: Ground, desk: Desk, area: int) -> bool:
+    """Set ends and limits; say whether any sample is inside its bounds."""
+    outside = _outside(ground)
+    least, most, number = _survey(ground, desk, area, (-outside, outside))
     for end in range(2):
         value = most if end else least
-        crowd = 0
-        for plane in range(4):
-            values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
-            for k in range(area):
-                crowd += (values[k] == value) & (usable[k] > 0)
+        if _survey(ground, desk, area, (value, value))[2] * CROWD > number:
+            if end:
+                value = _survey(ground, desk, area, (-outside, value - 1))[1]
+            else:
+                value = _survey(ground, desk, area, (value + 1, outside))[0]
         desk.ends[end] = value
-        if crowd * CROWD > number:
-            desk.ends[end] = _further(desk, area, int(value), 1 - 2 * end)
+    low, high = max(-outside, desk.ends[0] + 1), min(outside, desk.ends[1] - 1)
+    if ground.low.size == 1:
+        low, high = max(low, int(ground.low[0, 0])), min(high, int(ground.high[0, 0]))
+    desk.limits[0] = min(low + (low & 1), outside)
+    desk.limits[1] = max(high - (~high & 1), -outside)
     return bool(number > 0)
 
 
 @compiled
-def _further(desk: Desk, area: int, end: int, way: int) -> int:
-    """Return the next value after an end: upwards if ``way`` is 1, downwards if -1."""
-    nearest = 1 << 40
+def _survey(
+    ground: Ground, desk: Desk, area: int, span: tuple[int, int]
+) -> tuple[int, int, int]:
+    """Return the least and the most of the samples inside their bounds and a span; their number.
+
+    Of none, the least is beyond all bounds, and so is the most.
+    """
+    fit, outside = desk.planes.dtype.type, _outside(ground)
+    least, most, number = outside, -outside, 0
     for plane in range(4):
-        values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
-        for k in range(area):
-            ahead = way * (int(values[k]) - end)
-            if usable[k] and ahead > 0:
-                nearest = min(nearest, ahead)
-    return min(max(end + way * nearest, LEAST), MOST)
+        values = desk.planes[plane, :area]
+        if ground.low.size == 1:
+            low, high = max(span[0], int(ground.low[0, 0])), min(span[1], int(ground.high[0, 0]))
+            found = _scan_alike(values, fit(low), fit(high), fit(outside))
+        else:
+            lows, highs = desk.lows[plane, :area], desk.highs[plane, :area]
+            found = _scan(values, lows, highs, (fit(span[0]), fit(span[1])), fit(outside))
+        least, most, number = min(least, found[0]), max(most, found[1]), number + found[2]
+    return least, most, number
+
+
+@compiled
+def _scan_alike(values: Array, low: int, high: int, outside: int) -> tuple[int, int, int]:
+    fit = values.dtype.type
+    least, most, number = outside, fit(-outside), np.int32(0)
+    for k in range(len(values)):
+        value = values[k]
+        inside = (value >= low) & (value <= high)
+        least = min(least, value if inside else outside)
+        most = max(most, value if inside else fit(-outside))
+        number = np.int32(number + inside)
+    return int(least), int(most), int(number)
+
+
+@compiled
+def _scan(
+    values: Array, lows: Array, highs: Array, span: tuple[int, int], outside: int
+) -> tuple[int, int, int]:
+    fit = values.dtype.type
+    least, most, number = outside, fit(-outside), np.int32(0)
+    for k in range(len(values)):
+        value = values[k]
+        inside = (value >= lows[k]) & (value <= highs[k])
+        inside &= (value >= span[0]) & (value <= span[1])
+        least = min(least, value if inside else outside)
+        most = max(most, value if inside else fit(-outside))
+        number = np.int32(number + inside)
+    return int(least), int(most), int(number)
+
+
+@compiled
+def _bound(lows: Array, highs: Array, low: int, high: int) -> None:
+    """Bring bounds inside the limits: low even, high odd."""
+    fit = lows.dtype.type
+    for k in range(len(lows)):
+        lows[k] = max(low, fit(lows[k] + (lows[k] & fit(1))))
+        highs[k] = min(high, fit(highs[k] - (~highs[k] & fit(1))))
+
+
+@compiled
+def _permit(values: Array, usable: Array, lows: Array, highs: Array) -> None:
+    """Say of each sample whether it may move, and how freely."""
+    fit = values.dtype.type
+    for k in range(len(values)):
+        room = min(fit(values[k] - lows[k]), fit(highs[k] - values[k]))
+        usable[k] = (room >= 0) + (room >= NEAR) + (room >= FAR)
+
+
+@compiled
+def _permit_alike(values: Array, usable: Array, low: int, high: int) -> None:
+    fit = values.dtype.type
+    for k in range(len(values)):
+        room = min(fit(values[k] - low), fit(high - values[k]))
+        usable[k] = (room >= 0) + (room >= NEAR) + (room >= FAR)
 
 
 @compiled
 def _find_header(desk: Desk, tile: Tile) -> bool:
     """Find the last samples that may move, and clear their lowest bits."""
     missing = HEADER_BITS
-    for position in range(tile.rows * tile.columns - 1, -1, -1):
-        plane, at = seat(tile, position)
-        if desk.usable[plane, at]:
-            missing -= 1
-            desk.spots[missing] = position
-            if missing == 0:
-                break
-    if missing:
-        return False
-    for position in desk.spots:
-        plane, at = seat(tile, position)
-        desk.usable[plane, at] = 0
-        desk.planes[plane, at] &= ~1
+    for row in range(tile.rows - 1, -1, -1):
+        for column in range(tile.columns - 1, -1, -1):
+            plane = (row + 1 & 1) * 2 + (column + 1 & 1)
+            at = (row + 1 >> 1) * tile.stride + (column + 1 >> 1)
+            if missing and desk.usable[plane, at]:
+                missing -= 1
+                desk.spots[missing] = row * tile.columns + column
+                desk.usable[plane, at] = 0
+                desk.planes[plane, at] &= ~1
+        if missing == 0:
+            break
     mirror(desk, tile)
-    return True
+    return missing == 0
 
 
 @compiled
@@ -306,15 +359,20 @@ def seat(tile: Tile, position: int) -> tuple[int, int]:
 
 
 @compiled
-def store(tile: Tile, desk: Desk, target: Array) -> None:
+def store(ground: Ground, tile: Tile, desk: Desk, target: Array) -> None:
     """Copy the tile from the desk to its place in ``target``."""
+    shift = np.int32(ground.base)
+    even, odd = (tile.columns + 1) // 2, tile.columns // 2
     for i in range(tile.rows):
-        for parity in range(2):
-            plane = desk.planes[(i + 1 & 1) * 2 + (1 - parity)]
-            source = plane[(i + 1 >> 1) * tile.stride + parity :]
-            line = target[tile.top + i, tile.left + parity : tile.left + tile.columns]
-            for k in range((tile.columns - parity + 1) // 2):
-                line[2 * k] = source[k]
+        pair, at = (i + 1 & 1) * 2, (i + 1 >> 1) * tile.stride
+        first = desk.planes[pair + 1, at : at + even]
+        second = desk.planes[pair, at + 1 : at + 1 + odd]
+        line = target[tile.top + i, tile.left : tile.left + tile.columns]
+        for k in range(odd):
+            line[2 * k] = np.int32(first[k] + shift)
+            line[2 * k + 1] = np.int32(second[k] + shift)
+        if even > odd:
+            line[2 * odd] = np.int32(first[odd] + shift)
 
 
 @compiled

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from node.errors import DoesNotFitError, UnmarkedError
 from node.mark.base import Traits
 from node.mark.bounds import limits
-from node.mark.framing import Frame, Framer, Serialiser, needed
+from node.mark.digests import Digests
+from node.mark.framing import Frame, Framer, needed
 from node.mark.planning import AMPLE, WORTH, Plan, first, plans, room
 from node.mark.reversible import NumpyKernel
 from node.mark.settings import AMPLITUDES, TAG_BYTES
@@ -40,31 +41,32 @@ SPARE = 24
 
 
 class Kernel(Protocol):
-    """Hides data in one tile; all kernels give the same samples."""
+    """Hides data in the tiles of one field; all kernels give the same samples."""
 
     name: str
 
-    def rooms(self, field: Field, amplitude: int) -> list[int]:
+    def __init__(self, field: Field) -> None: ...
+
+    def rooms(self, amplitude: int) -> list[int]:
         """Return about how many bytes fit in each tile, tags included."""
         ...
 
-    def choose(self, field: Field, size: int, amplitude: int) -> Sequence[int]:
-        """Return for each tile the header that should carry a shard at least harm, or -1."""
+    def choose(self, size: int, amplitude: int) -> tuple[list[int], set[int]]:
+        """Return for each tile the header that should carry a shard at least harm, or -1.
+
+        And the tiles for which that is doubtful.
+        """
         ...
 
-    def rank(
-        self, field: Field, tiles: Iterable[int], size: int, amplitude: int
-    ) -> dict[int, list[int]]:
+    def rank(self, tiles: Iterable[int], size: int, amplitude: int) -> dict[int, list[int]]:
         """Return for some tiles the headers worth trying, the best first."""
         ...
 
-    def hide(
-        self, field: Field, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]
-    ) -> set[int]:
+    def hide(self, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]) -> set[int]:
         """Write tiles, by header and data, into ``marked``; return those that are too full."""
         ...
 
-    def reveal(self, field: Field) -> tuple[NDArray[np.int32], dict[int, tuple[int, bytes]]]:
+    def reveal(self) -> tuple[NDArray[np.int32], dict[int, tuple[int, bytes]]]:
         """Return the samples before, and header and data of each tile; proves nothing."""
         ...
 
@@ -141,7 +143,7 @@ class TiledEmbedder:
         for field in _fields(carrier):
             found = self._find(field, key)
             if found is not None:
-                return _conclude(field, found)
+                return _conclude(field, found, key)
         raise UnmarkedError("no tile carries a mark under this key")
 
     def _mark(
@@ -196,7 +198,8 @@ class TiledEmbedder:
         Which tiles are void changes the frame and so every shard: this is
         repeated until the voids stay, and ends, since they only become more.
         """
-        framer, originals = Framer(field.grid, plan.size, key), Serialiser(field.samples)
+        framer = Framer(field.grid, plan.size, key)
+        originals = Digests(field.grid, field.samples, key)
         headers = dict(enumerate(self._kernel.choose(field, plan.size, plan.amplitude)))
         voids = {index for index, header in headers.items() if header < 0}
         while True:
@@ -223,7 +226,7 @@ class TiledEmbedder:
         self,
         field: Field,
         framer: Framer,
-        originals: Serialiser,
+        originals: Digests,
         todo: Mapping[int, tuple[int, bytes]],
         marked: NDArray[np.int32],
     ) -> set[int]:
@@ -237,7 +240,7 @@ class TiledEmbedder:
     def _find(self, field: Field, key: bytes) -> _Found | None:
         """Return the tiles that prove themselves; of several lengths, the commonest."""
         samples, revealed = self._kernel.reveal(field)
-        originals = Serialiser(samples)
+        originals = Digests(field.grid, samples, key)
         found: dict[int, _Found] = {}
         for index, (header, data) in revealed.items():
             tag, shard = data[:TAG_BYTES], data[TAG_BYTES:]
@@ -255,7 +258,7 @@ def _fields(carrier: Carrier) -> Iterator[Field]:
         yield Field(grid, carrier.samples, low, high)
 
 
-def _conclude(field: Field, found: _Found) -> Extraction:
+def _conclude(field: Field, found: _Found, key: bytes) -> Extraction:
     """Join what the tiles carry, and tell which are not as they were marked."""
     samples = found.samples
     everything = frozenset(range(len(field.grid.tiles)))
@@ -268,7 +271,7 @@ def _conclude(field: Field, found: _Found) -> Extraction:
     unplaced = True
     if frame is not None:
         altered -= frozenset(frame.voids)
-        doubted, unplaced = found.framer.doubted(Serialiser(samples), frame)
+        doubted, unplaced = found.framer.doubted(Digests(field.grid, samples, key), frame)
         altered |= doubted
     tiles = field.grid.tiles
     return Extraction(

@@ -14,7 +14,7 @@ from node.mark.desk import Ground, furnish, lay_out, load, seat, store, tile_at
 from node.mark.fastlayer import ESCAPE, number_in, undo, write
 from node.mark.fastsearch import blank, cheapest, count, rank, total
 from node.mark.machine import kept
-from node.mark.search import TRIES
+from node.mark.search import DOUBT, TRIES
 from node.mark.settings import HEADER_BITS, LEAD_BITS, SIZE_BITS, TAG_BYTES, size_bits
 
 if TYPE_CHECKING:
@@ -32,56 +32,68 @@ class NumbaKernel:
 
     name = "numba"
 
-    def rooms(self, field: Field, amplitude: int) -> list[int]:
+    def __init__(self, field: Field) -> None:
+        self._field = field
+        self._arrays = lay_out(field)
+
+    def rooms(self, amplitude: int) -> list[int]:
         """Return about how many bytes fit in each tile, tags included."""
-        rooms: list[int] = _rooms(lay_out(field), amplitude).tolist()
+        rooms: list[int] = _rooms(self._arrays, amplitude).tolist()
         return rooms
 
-    def choose(self, field: Field, size: int, amplitude: int) -> list[int]:
-        """Return for each tile the header that should carry a shard at least harm, or -1."""
-        need = HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
-        headers: list[int] = _choose(lay_out(field), need, amplitude).tolist()
-        return headers
+    def choose(self, size: int, amplitude: int) -> tuple[list[int], set[int]]:
+        """Return for each tile the header that should carry a shard at least harm, or -1.
 
-    def rank(
-        self, field: Field, tiles: Iterable[int], size: int, amplitude: int
-    ) -> dict[int, list[int]]:
+        And the tiles for which that is doubtful.
+        """
+        costs, headers = _choose(self._arrays, _need(size), amplitude)
+        doubtful = np.flatnonzero((costs >= DOUBT) & (headers >= 0))
+        return headers.tolist(), set(doubtful.tolist())
+
+    def rank(self, tiles: Iterable[int], size: int, amplitude: int) -> dict[int, list[int]]:
         """Return for some tiles the headers worth trying, the best first."""
-        need = HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
         which = np.array(sorted(tiles), dtype=np.int64)
-        headers = _rank(lay_out(field), which, need, amplitude)
+        headers = _rank(self._arrays, which, _need(size), amplitude)
         return {
             index: [header for header in row if header >= 0]
             for index, row in zip(which.tolist(), headers.tolist(), strict=True)
         }
 
     def hide(
-        self, field: Field, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]
+        self, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]
     ) -> set[int]:
         """Write tiles, by header and data, into ``marked``; return those that are too full."""
         which = np.array(list(data), dtype=np.int64)
         headers = np.array([header for header, _ in data.values()], dtype=np.int64)
-        messages = [np.frombuffer(message, dtype=np.uint8) for _, message in data.values()]
-        lead = [0] * HEADER_BITS + size_bits(len(messages[0]) - TAG_BYTES)
-        bits = np.empty((len(which), len(lead) + 8 * len(messages[0])), dtype=np.uint8)
+        messages = np.frombuffer(b"".join([message for _, message in data.values()]), np.uint8)
+        messages = messages.reshape(len(which), -1)
+        lead = [0] * HEADER_BITS + size_bits(messages.shape[1] - TAG_BYTES)
+        bits = np.empty((len(which), len(lead) + 8 * messages.shape[1]), dtype=np.uint8)
         bits[:, : len(lead)] = lead
-        bits[:, len(lead) :] = np.unpackbits(np.stack(messages), axis=1)
-        full = _hide(lay_out(field), which, headers, bits, marked)
+        bits[:, len(lead) :] = np.unpackbits(messages, axis=1)
+        full = _hide(self._arrays, which, headers, bits, marked)
         return set(which[full].tolist())
 
-    def reveal(self, field: Field) -> tuple[NDArray[np.int32], dict[int, tuple[int, bytes]]]:
+    def reveal(self) -> tuple[NDArray[np.int32], dict[int, tuple[int, bytes]]]:
         """Return the samples before, and header and data of each tile; proves nothing."""
-        samples = field.samples.copy()
-        stream, starts, headers = _reveal(lay_out(field), samples)
-        packed, cuts = stream.tobytes(), starts.tolist()
+        samples = self._field.samples.copy()
+        stream, starts, headers = _reveal(self._arrays, samples)
+        cuts = starts.tolist()
+        packed = stream[: cuts[-1]].tobytes()
         return samples, {
-            index: (int(headers[index]), packed[start:end])
-            for index, (start, end) in enumerate(pairwise(cuts))
+            index: (header, packed[start:end])
+            for index, (header, (start, end)) in enumerate(
+                zip(headers.tolist(), pairwise(cuts), strict=True)
+            )
             if end > start
         }
 
 
-Arrays = tuple["Array", "Array", "Array", "Array"]
+def _need(size: int) -> int:
+    return HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
+
+
+Arrays = tuple["Array", "Array", "Array", "Array", "Array", int]
 
 
 @kept
@@ -98,16 +110,20 @@ def _rooms(arrays: Arrays, amplitude: int) -> Array:
 
 
 @kept
-def _choose(arrays: Arrays, need: int, amplitude: int) -> Array:
+def _choose(arrays: Arrays, need: int, amplitude: int) -> tuple[Array, Array]:
+    """Return the least cost and its header for each tile."""
     ground = Ground(*arrays)
     desk, census = furnish(ground), blank()
+    costs = np.zeros(len(ground.tiles), np.int64)
     headers = np.full(len(ground.tiles), -1)
+    before = -1
     for index in range(len(ground.tiles)):
         tile = tile_at(ground, index)
         if load(ground, desk, tile):
             count(desk, tile, census)
-            headers[index] = cheapest(census, need, amplitude)
-    return headers
+            costs[index], headers[index] = cheapest(census, need, amplitude, before)
+            before = headers[index]
+    return costs, headers
 
 
 @kept
@@ -143,7 +159,7 @@ def _hide(arrays: Arrays, which: Array, headers: Array, messages: Array, marked:
             for k in range(HEADER_BITS):
                 plane, at = seat(tile, desk.spots[k])
                 desk.planes[plane, at] |= header >> (HEADER_BITS - 1 - k) & 1
-            store(tile, desk, marked)
+            store(ground, tile, desk, marked)
             full[row] = False
     return full
 
@@ -160,6 +176,7 @@ def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array, Array]:
     stream = np.empty(ground.samples.size // 2, np.uint8)
     starts = np.zeros(len(ground.tiles) + 1, np.int64)
     headers = np.zeros(len(ground.tiles), np.int64)
+    guess = LEAD_BITS
     for index in range(len(ground.tiles)):
         start = starts[index]
         starts[index + 1] = start
@@ -171,13 +188,14 @@ def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array, Array]:
             i, j = divmod(desk.spots[k], tile.columns)
             header = header << 1 | ground.samples[tile.top + i, tile.left + j] & 1
         headers[index] = header
-        need = undo(ground, desk, tile, header, bits)
+        need = undo(ground, desk, tile, header, bits, guess)
         if need == 0:
             continue
+        guess = need
         for k in range(HEADER_BITS):
             plane, at = seat(tile, desk.spots[k])
             desk.planes[plane, at] |= bits[k]
-        store(tile, desk, restored)
+        store(ground, tile, desk, restored)
         lead = HEADER_BITS + SIZE_BITS
         if number_in(bits, HEADER_BITS, SIZE_BITS) == ESCAPE:
             lead = LEAD_BITS

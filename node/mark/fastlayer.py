@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from node.mark.coding import MODES
-from node.mark.desk import FAR, NEAR, mirror, part_of, settled
-from node.mark.fastsense import CLASSES, class_of, sense, weigh
+from node.mark.desk import FAR, NEAR, mirror, part_of
+from node.mark.fastsense import CALM, class_of, weigh
 from node.mark.machine import compiled
 from node.mark.reversible import GRIDS
 from node.mark.settings import (
+    FLOORS,
     GRADES,
     HEADER_BITS,
     LEAD_BITS,
@@ -33,6 +34,13 @@ CODES = np.array([mode for _, mode in GRADES])
 LENGTHS = np.array(SIZES)
 ESCAPE = len(LENGTHS)
 LAST = len(GRIDS) - 1
+RATES = np.array([mode.rate for mode in MODES])
+ALL = 1 << 40
+SPARE = 4
+"""Carriers that are looked for beside those that should do."""
+
+LOWEST = FLOORS[FLOORS < CALM].copy()
+CALM_CLASSES = len(LOWEST)
 
 Words = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
@@ -66,49 +74,106 @@ BITS = np.array([_spelt(words) for words in TO_BITS])
 
 
 @compiled
-def _layer(ground: Ground, desk: Desk, tile: Tile, part: Part, header: int) -> int:
+def _layer(ground: Ground, desk: Desk, tile: Tile, part: Part, header: int, want: int) -> int:
     """Find the samples of a quarter grid that carry or give way; return how many.
 
     Sets ``desk.order``: each as its place in the plane, counted from the start
-    of the part. For these ``desk.excess`` is the size, and ``desk.room`` the
-    room, or FAR if that is enough for anything.
+    of the part. For these ``desk.room`` is the room, or FAR if that is enough
+    for anything. Needs what :func:`weigh` sets.
+
+    :param want: only the calmest classes that seem to hold so many carriers are
+        looked at; ALL for all.
     """
-    margin = 3 * STEPS[header >> 1 & 7] - 1
-    sense(desk, tile, part)
-    weigh(desk, part, header)
-    excess, found, classes, order = desk.excess, desk.found, desk.classes, desk.order
-    rooms = desk.room
-    usable = desk.usable[part.plane, part.start : part.start + part.length]
-    number = 0
-    for k in range(part.length):
-        found[number] = k
-        number += excess[k] >= 0
-    errors = desk.sharp if header & 1 else desk.plain
-    values = desk.planes[part.plane, part.start : part.start + part.length]
-    places = np.zeros(CLASSES + 1, np.int64)
-    chosen = 0
+    step = STEPS[header >> 1 & 7]
+    margin = 3 * step - 1
+    found, classes, order = desk.found, desk.classes, desk.order
+    rooms, places, start, length = desk.room, desk.places, part.start, part.length
+    usable = desk.usable[part.plane, start : start + length]
+    values = desk.planes[part.plane, start : start + length]
+    unrest, excess, errors = desk.unrest[:length], desk.excess[:length], desk.error[:length]
+    own = ground.low.size > 1
+    if want < ALL:
+        end = _end_of_calm(unrest, excess, 2 * step, want)
+        number = _compress_calm(unrest, excess, end, found)
+    else:
+        number = _compress(excess, found)
+    places[:] = 0
+    chosen, last = 0, 0
     for k in found[:number]:
         room = FAR
         if usable[k] <= NEAR:
-            row = tile.top + 2 * (k // tile.stride) + part.row
-            column = tile.left + 2 * (k % tile.stride) + part.column
-            low, high = settled(ground, desk, row, column)
+            low, high = desk.limits[0], desk.limits[1]
+            if own:
+                low, high = desk.lows[part.plane, start + k], desk.highs[part.plane, start + k]
             room = high - values[k] if errors[k] >= 0 else values[k] - low
             if room + excess[k] < margin:
                 continue
-        which = class_of(desk.unrest[k])
+        which = class_of(unrest[k])
         found[chosen] = k
         classes[chosen] = which
         rooms[k] = room
         places[which + 1] += 1
+        last = max(last, which)
         chosen += 1
-    for which in range(CLASSES):
+    for which in range(last):
         places[which + 1] += places[which]
     for at in range(chosen):
         which = classes[at]
         order[places[which]] = found[at]
         places[which] += 1
     return chosen
+
+
+@compiled
+def _end_of_calm(unrest: Array, excess: Array, reach: int, want: int) -> int:
+    """Return the floor of the first class that need not be looked at, or 0 to look at all."""
+    low, high = 1, CALM_CLASSES
+    while low < high:
+        middle = (low + high) // 2
+        if _calm_carriers(unrest, excess, LOWEST[middle], reach) >= want:
+            high = middle
+        else:
+            low = middle + 1
+    return int(LOWEST[low]) if low < CALM_CLASSES else 0
+
+
+@compiled
+def _calm_carriers(unrest: Array, excess: Array, end: int, reach: int) -> int:
+    fit, bare = excess.dtype.type, unrest.dtype.type
+    end, reach, number = bare(end), fit(reach), np.int32(0)
+    for k in range(len(excess)):
+        number = np.int32(number + ((excess[k] >= 0) & (excess[k] < reach) & (unrest[k] < end)))
+    return int(number)
+
+
+@compiled
+def _compress_calm(unrest: Array, excess: Array, end: int, found: Array) -> int:
+    """As :func:`_compress`, but only where the unrest is less than ``end``, if that is not 0."""
+    if end == 0:
+        return _compress(excess, found)
+    end = unrest.dtype.type(end)
+    number = 0
+    for k in range(len(excess)):
+        found[number] = k
+        number += (excess[k] >= 0) & (unrest[k] < end)
+    return number
+
+
+@compiled
+def _compress(excess: Array, found: Array) -> int:
+    """List where the excess is not negative; return how many."""
+    number = 0
+    for k in range(len(excess)):
+        found[number] = k
+        number += excess[k] >= 0
+    return number
+
+
+@compiled
+def _wanted(header: int, quota: int) -> int:
+    """Return how many carriers should do for some bits."""
+    mode = CODES[header >> 1 & 7]
+    return quota * RATES[mode, 1] // RATES[mode, 0] + (quota // 4 if mode else 0) + SPARE
 
 
 @compiled
@@ -140,21 +205,29 @@ def write(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> b
     end = len(bits)
     for grid in range(LAST + 1):
         part = part_of(tile, grid)
-        number = _layer(ground, desk, tile, part, header)
-        start = end - _quota(len(bits), grid)
-        if not _spell(desk, part, header, number, bits[start:end]):
+        quota = _quota(len(bits), grid)
+        due = bits[end - quota : end]
+        end -= quota
+        weigh(desk, tile, part, header)
+        number = _layer(ground, desk, tile, part, header, _wanted(header, quota))
+        stop = _spell(desk, header, number, due)
+        if stop == 0:
+            number = _layer(ground, desk, tile, part, header, ALL)
+            stop = _spell(desk, header, number, due)
+        if stop == 0:
             return False
-        end = start
+        values = desk.planes[part.plane, part.start : part.start + part.length]
+        for at in range(stop):
+            k = desk.order[at]
+            values[k] += desk.moves[at] if desk.error[k] >= 0 else -desk.moves[at]
         mirror(desk, tile)
     return True
 
 
 @compiled
-def _spell(desk: Desk, part: Part, header: int, number: int, bits: Array) -> bool:
-    """Move the samples of a layer; say whether there were carriers enough."""
+def _spell(desk: Desk, header: int, number: int, bits: Array) -> int:
+    """Set the moves of a layer; return how many samples it visits, or 0: too few carriers."""
     step, code = STEPS[header >> 1 & 7], CODES[header >> 1 & 7]
-    errors = desk.sharp if header & 1 else desk.plain
-    values = desk.planes[part.plane, part.start : part.start + part.length]
     flags = _flags(desk, number, step)
     used, seen, due, word, given, length = 0, 0, len(bits), 0, 0, 0
     for at in range(number):
@@ -162,7 +235,7 @@ def _spell(desk: Desk, part: Part, header: int, number: int, bits: Array) -> boo
         size, room = desk.excess[k], desk.room[k]
         if size >= step:
             seen += room < 2 * step and (room >= step or size >= 2 * step)
-            move = step if room >= step else 0
+            desk.moves[at] = step if room >= step else 0
         else:
             if given == length:
                 word = 0
@@ -174,46 +247,61 @@ def _spell(desk: Desk, part: Part, header: int, number: int, bits: Array) -> boo
                     word = BIT_TREE[code, word, bit]
                 length, given = SYMBOLS[code, -1 - word, 0], 0
             given += 1
-            move = size + SYMBOLS[code, -1 - word, given]
-        values[k] += move if errors[k] >= 0 else -move
-        if size < step and given == length:
-            due = len(bits) + seen
-            if used == due:
-                return True
-    return False
+            desk.moves[at] = size + SYMBOLS[code, -1 - word, given]
+            if given == length:
+                due = len(bits) + seen
+                if used == due:
+                    return at + 1
+    return 0
 
 
 @compiled
-def undo(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> int:
-    """Move the samples back and set ``bits``; return their number, or 0 if there are too few."""
-    step = STEPS[header >> 1 & 7]
-    errors = desk.sharp if header & 1 else desk.plain
+def undo(
+    ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array, guess: int
+) -> int:
+    """Move the samples back and set ``bits``; return their number, or 0 if there are too few.
+
+    :param guess: how many they may be.
+    """
     need, start = 0, 0
     for grid in range(LAST, -1, -1):
         part = part_of(tile, grid)
-        number = _layer(ground, desk, tile, part, header)
-        if need == 0:
-            need = _lead(desk, header, number, bits)
-            if need == 0:
-                return 0
-        stop = _read(desk, header, number, _quota(need, grid), bits[start:])
+        weigh(desk, tile, part, header)
+        stop = 0
+        for want in (_wanted(header, _quota(need or guess, grid)), ALL):
+            number = _layer(ground, desk, tile, part, header, want)
+            if start == 0:
+                need = _lead(desk, header, number, bits)
+            if need:
+                stop = _read(desk, header, number, _quota(need, grid), bits[start:])
+            if stop:
+                break
         if stop == 0:
             return 0
         start += _quota(need, grid)
-        flag = start
-        values = desk.planes[part.plane, part.start : part.start + part.length]
-        for at in range(stop):
-            k = desk.order[at]
-            size = desk.excess[k]
-            move = step
-            if size < 2 * step:
-                move = (size + 1) >> 1
-            elif desk.room[k] < step:
-                move = 0 if bits[flag] else step
-                flag += 1
-            values[k] -= move if errors[k] >= 0 else -move
+        _move_back(desk, part, STEPS[header >> 1 & 7], (start, stop), bits)
         mirror(desk, tile)
     return need
+
+
+@compiled
+def _move_back(desk: Desk, part: Part, step: int, ends: tuple[int, int], bits: Array) -> None:
+    """Undo the moves of a layer.
+
+    :param ends: where its flags begin, and how many samples it visits.
+    """
+    flag, stop = ends
+    values = desk.planes[part.plane, part.start : part.start + part.length]
+    for at in range(stop):
+        k = desk.order[at]
+        size = desk.excess[k]
+        move = step
+        if size < 2 * step:
+            move = (size + 1) >> 1
+        elif desk.room[k] < step:
+            move = 0 if bits[flag] else step
+            flag += 1
+        values[k] -= move if desk.error[k] >= 0 else -move
 
 
 @compiled

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from node.mark.coding import MODES
-from node.mark.desk import part_of
+from node.mark.desk import CLASSES, part_of
 from node.mark.fastlayer import CODES, STEPS
-from node.mark.fastsense import CLASSES, class_of, sense
+from node.mark.fastsense import class_of, sense
 from node.mark.machine import compiled
-from node.mark.search import SCALE, TRIES, carriers_for
+from node.mark.search import DOUBT, SCALE, TRIES, carriers_for, sure
 from node.mark.settings import FLOORS, GRADES, OFFSETS, PREDICTORS, REACH, SLOPES
 
 if TYPE_CHECKING:
@@ -76,9 +76,8 @@ def count(desk: Desk, tile: Tile, census: Census) -> None:
             if usable[k] > 1:
                 which = class_of(desk.unrest[k])
                 seen = max(seen, which + 1)
-                plain, sharp = desk.plain[k], desk.sharp[k]
-                counts[0, which, min(plain ^ (plain >> 31), REACH + 1)] += 1
-                counts[1, which, min(sharp ^ (sharp >> 31), REACH + 1)] += 1
+                counts[0, which, desk.sizes[0, k]] += 1
+                counts[1, which, desk.sizes[1, k]] += 1
     census.seen[0] = seen
     for predictor in range(PREDICTORS):
         for which in range(seen):
@@ -105,6 +104,7 @@ def total(census: Census, amplitude: int) -> int:
 
 
 enough = compiled(carriers_for)
+ample = compiled(sure)
 
 
 class Choice(NamedTuple):
@@ -168,9 +168,22 @@ def header_of(choice: Choice) -> int:
 
 
 @compiled
-def cheapest(census: Census, need: int, amplitude: int) -> int:
-    """Return the best header, or -1."""
+def doubt(census: Census, choice: Choice, need: int) -> int:
+    """Return what is added to the cost of a choice whose carriers may be too few."""
+    mode = CODES[choice.grade]
+    carriers = enough(need, (RATES[mode, 0], RATES[mode, 1]))
+    return 0 if ample(spare(census, choice, need), carriers) else DOUBT
+
+
+@compiled
+def cheapest(census: Census, need: int, amplitude: int, before: int) -> tuple[int, int]:
+    """Return the least cost and its header, or -1.
+
+    :param before: a header that is likely to be good, or -1: it only saves time.
+    """
     best = np.array([NEVER, -1])
+    if before >= 0 and STEPS[before >> 1 & 7] == 1:
+        _single(census, before >> 4, before & 1, need, best)
     for predictor in range(PREDICTORS):
         for combination in range(COMBINATIONS):
             _single(census, combination, predictor, need, best)
@@ -179,12 +192,16 @@ def cheapest(census: Census, need: int, amplitude: int) -> int:
                 choice = Choice(combination, grade, predictor)
                 cost = price(census, choice, need, best[0])
                 if cost >= 0:
-                    _better(best, cost, header_of(choice))
-    return int(best[1])
+                    _better(census, choice, need, cost, best)
+    return int(best[0]), int(best[1])
 
 
 @compiled
-def _better(best: Array, cost: int, header: int) -> None:
+def _better(census: Census, choice: Choice, need: int, cost: int, best: Array) -> None:
+    if cost > best[0]:
+        return
+    cost += doubt(census, choice, need)
+    header = header_of(choice)
     if cost < best[0] or (cost == best[0] and header < best[1]):
         best[0], best[1] = cost, header
 
@@ -205,7 +222,7 @@ def _single(census: Census, combination: int, predictor: int, need: int, best: A
             # Grades and modes agree so far; each mode needs more carriers than the one before.
             done = SCALE * moved + MOVES[mode] * had
             cost = done + (SCALE * more + MOVES[mode] * here) * (carriers - had) // here
-            _better(best, cost, header_of(Choice(combination, mode, predictor)))
+            _better(census, Choice(combination, mode, predictor), need, cost, best)
             mode += 1
             if mode == len(MOVES):
                 return
@@ -225,7 +242,7 @@ def rank(census: Census, need: int, amplitude: int) -> Array:
                 choice = Choice(combination, grade, predictor)
                 cost = price(census, choice, need, NEVER)
                 if cost >= 0:
-                    found[number, 0] = cost
+                    found[number, 0] = cost + doubt(census, choice, need)
                     found[number, 1] = -spare(census, choice, need)
                     found[number, 2] = header_of(choice)
                     number += 1

@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from node.mark.tiles import Grid, Tile
+    from node.mark.digests import Digests
+    from node.mark.tiles import Grid
 
 VERSION = 1
 SHARES = 256
@@ -88,20 +86,19 @@ class Framer:
         order = [(middle + place) % self.count for place in range(self.count)]
         self._pools = [order[group :: groups(self.count)] for group in range(groups(self.count))]
 
-    def tag(self, index: int, header: int, shard: bytes, originals: Serialiser) -> bytes:
+    def tag(self, index: int, header: int, shard: bytes, originals: Digests) -> bytes:
         """Return the tag of one tile: of its place, header, shard and original samples."""
-        original = originals.serialise(self.grid.tiles[index])
-        return self._mac(b"tile", _PLACE.pack(index, header), shard, original)
+        return self._mac(b"tile", _PLACE.pack(index, header), shard, originals.of(index))
 
-    def void_proof(self, samples: Serialiser, voids: Sequence[int]) -> bytes:
+    def void_proof(self, samples: Digests, voids: Sequence[int]) -> bytes:
         """Return what proves the tiles that carry nothing; empty if there are none."""
         if not voids:
             return b""
-        parts = [_INDEX.pack(index) + samples.serialise(self.grid.tiles[index]) for index in voids]
+        parts = [_INDEX.pack(index) + samples.of(index) for index in voids]
         marks = (self._mac(b"void", part)[:1] for part in parts)
         return self._mac(b"voids", *parts) + b"".join(marks)
 
-    def doubted(self, samples: Serialiser, frame: Frame) -> tuple[frozenset[int], bool]:
+    def doubted(self, samples: Digests, frame: Frame) -> tuple[frozenset[int], bool]:
         """Return the void tiles that changed, and whether some changed that cannot be named.
 
         A changed tile hides behind its mark with a chance of one in 256; that
@@ -206,28 +203,3 @@ class Framer:
         """HMAC-SHA256, cut to 8 bytes; each label has one layout of parts."""
         message = b"".join((b"tiles-1 ", label, b"\0", self._about, *parts))
         return hmac.digest(self._key, message, hashlib.sha256)[:TAG_BYTES]
-
-
-class Serialiser:
-    """Turns tiles of one image into bytes for the tags.
-
-    A letter for the width, then the samples, little endian, in the least
-    width that all samples of the tile have room in.
-    """
-
-    def __init__(self, samples: NDArray[np.int32]) -> None:
-        self._samples = samples
-        #: Most images fit: then nothing is looked at tile by tile.
-        self._narrow = samples.astype("<i2")
-        self._fits = bool((self._narrow == samples).all())
-
-    def serialise(self, tile: Tile) -> bytes:
-        """Return the bytes of one tile."""
-        if self._fits:
-            return b"h" + tile.of(self._narrow).tobytes()
-        samples = tile.of(self._samples)
-        for letter, width in ((b"h", "<i2"), (b"H", "<u2")):
-            narrow = samples.astype(width)
-            if (narrow == samples).all():
-                return letter + narrow.tobytes()
-        return b"i" + samples.astype("<i4").tobytes()

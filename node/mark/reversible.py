@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from node.mark.coding import lead, read, spell
-from node.mark.search import choose, most
+from node.mark.search import DOUBT, most, rank
 from node.mark.settings import (
     FLOORS,
     HEADER_BITS,
@@ -70,56 +70,65 @@ class NumpyKernel:
 
     name = "numpy"
 
-    def rooms(self, field: Field, amplitude: int) -> list[int]:
-        """Return about how many bytes fit in each tile, tags included."""
-        return [_room(field.patch(index), amplitude) for index in range(len(field.grid.tiles))]
+    def __init__(self, field: Field) -> None:
+        self._field = field
 
-    def choose(self, field: Field, size: int, amplitude: int) -> list[int]:
+    def rooms(self, amplitude: int) -> list[int]:
+        """Return about how many bytes fit in each tile, tags included."""
+        return [_room(self._field.patch(index), amplitude) for index in self._tiles()]
+
+    def choose(self, size: int, amplitude: int) -> tuple[list[int], set[int]]:
         """Return for each tile the header that should carry a shard at least harm, or -1.
 
-        An estimate: neither this nor ``rooms`` nor ``rank`` is part of the format.
+        And the tiles for which that is doubtful. An estimate: neither this nor
+        ``rooms`` nor ``rank`` is part of the format.
         """
-        tiles = range(len(field.grid.tiles))
-        ranked = self.rank(field, tiles, size, amplitude)
-        return [ranked[index][0] if ranked[index] else -1 for index in tiles]
+        found = [_ranked(self._field.patch(i), _need(size), amplitude) for i in self._tiles()]
+        headers = [ranked[0][1] if ranked else -1 for ranked in found]
+        return headers, {i for i, ranked in enumerate(found) if ranked and ranked[0][0] >= DOUBT}
 
-    def rank(
-        self, field: Field, tiles: Iterable[int], size: int, amplitude: int
-    ) -> dict[int, list[int]]:
+    def rank(self, tiles: Iterable[int], size: int, amplitude: int) -> dict[int, list[int]]:
         """Return for some tiles the headers worth trying, the best first."""
-        need = HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
-        return {index: _ranked(field.patch(index), need, amplitude) for index in tiles}
+        return {
+            index: [header for _, header in _ranked(self._field.patch(index), _need(size), amplitude)]
+            for index in tiles
+        }
 
-    def hide(
-        self, field: Field, data: Mapping[int, tuple[int, bytes]], marked: Samples
-    ) -> set[int]:
+    def hide(self, data: Mapping[int, tuple[int, bytes]], marked: Samples) -> set[int]:
         """Write tiles into ``marked``; return those in which their data does not fit.
 
         :param data: for each tile its header and its data: tag and shard.
         """
         full = set()
         for index, (header, message) in data.items():
-            hidden = _hide(field.patch(index), header, message)
+            hidden = _hide(self._field.patch(index), header, message)
             if hidden is None:
                 full.add(index)
             else:
-                field.grid.tiles[index].of(marked)[...] = hidden
+                self._field.grid.tiles[index].of(marked)[...] = hidden
         return full
 
-    def reveal(self, field: Field) -> tuple[Samples, dict[int, tuple[int, bytes]]]:
+    def reveal(self) -> tuple[Samples, dict[int, tuple[int, bytes]]]:
         """Return the samples before, and the header and data of each tile that seems to have any.
 
         This proves nothing yet: what is read from an unmarked tile is noise,
         and so are the samples restored with it.
         """
-        samples = field.samples.copy()
+        samples = self._field.samples.copy()
         data = {}
-        for index, tile in enumerate(field.grid.tiles):
-            found = _reveal(field.patch(index))
+        for index, tile in enumerate(self._field.grid.tiles):
+            found = _reveal(self._field.patch(index))
             if found is not None:
                 header, message, tile.of(samples)[...] = found
                 data[index] = header, message
         return samples, data
+
+    def _tiles(self) -> range:
+        return range(len(self._field.grid.tiles))
+
+
+def _need(size: int) -> int:
+    return HEADER_BITS + len(size_bits(size)) + 8 * (TAG_BYTES + size)
 
 
 def _room(patch: Patch, amplitude: int) -> int:
@@ -129,9 +138,9 @@ def _room(patch: Patch, amplitude: int) -> int:
     return max(0, most(_tables(patch, spots), amplitude) - LEAD_BITS) // 8
 
 
-def _ranked(patch: Patch, need: int, amplitude: int) -> list[int]:
+def _ranked(patch: Patch, need: int, amplitude: int) -> list[tuple[int, int]]:
     spots = _spots(patch)
-    return choose(_tables(patch, spots), need, amplitude) if spots is not None else []
+    return rank(_tables(patch, spots), need, amplitude) if spots is not None else []
 
 
 def _hide(patch: Patch, header: int, data: bytes) -> Samples | None:

@@ -7,7 +7,7 @@ several settings.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
     Table = NDArray[np.int64]
 
+MARGIN = 4
+"""Square of the deviations that are reckoned with."""
+
 TRIES = 6
 """Settings that are tried before a tile is given up."""
 
 SCALE = 2 * 7 * 19
 """Keeps the fractions of the coding modes whole."""
+
+DOUBT = 1 << 60
+"""Added to the cost of settings whose carriers may be too few."""
 
 
 def most(tables: Sequence[Table], amplitude: int) -> int:
@@ -43,8 +49,8 @@ def most(tables: Sequence[Table], amplitude: int) -> int:
     return 2 * fullest - fullest // 4
 
 
-def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[int]:
-    """Return headers that should carry ``need`` bits: the least squared change first.
+def rank(tables: Sequence[Table], need: int, amplitude: int) -> list[tuple[int, int]]:
+    """Return costs and headers that should carry ``need`` bits: the least squared change first.
 
     The last few are those with the most carriers to spare, for tiles that are nearly full.
     """
@@ -62,12 +68,20 @@ def choose(tables: Sequence[Table], need: int, amplitude: int) -> list[int]:
                     ]
     cheap = sorted(ranked, key=lambda choice: (choice[0], choice[2]))[:TRIES]
     roomy = sorted(ranked, key=lambda choice: (choice[1], choice[2]))[: TRIES // 2]
-    return [header for _, _, header in cheap + roomy]
+    return [(cost, header) for cost, _, header in cheap + roomy]
 
 
 def carriers_for(need: int, rate: tuple[int, int]) -> int:
     """Return how many of the counted carriers make sure of ``need`` bits."""
     return -(-(need + need // 8) * rate[1] // (2 * rate[0]))
+
+
+def sure(spare: Any, carriers: int) -> Any:
+    """Return whether so many carriers beyond those needed are enough for every quarter grid.
+
+    They are counted on two, and the others may have fewer by chance: about their root.
+    """
+    return spare * spare >= MARGIN * carriers
 
 
 def _curves(table: Table, step: int) -> NDArray[np.int64]:
@@ -103,4 +117,5 @@ def _costs(curves: NDArray[np.int64], need: int, mode: int) -> list[tuple[int, i
     # Only the part of the last class that is needed is visited.
     part = (cost[enough, last] - done) * (carriers - had) // (curves[0][enough, last] - had)
     spare = curves[0][enough, -1] - carriers
-    return list(zip((done + part).tolist(), spare.tolist(), enough.tolist(), strict=True))
+    doubt = np.where(sure(spare, carriers), 0, DOUBT)
+    return list(zip((done + part + doubt).tolist(), spare.tolist(), enough.tolist(), strict=True))

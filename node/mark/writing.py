@@ -1,0 +1,120 @@
+"""Write a payload into the tiles of one grid, if they can carry it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from node.mark.digests import Digests
+from node.mark.framing import Frame, Framer, needed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from node.mark.base import Kernel
+    from node.mark.planning import Plan
+    from node.mark.tiles import Field
+
+
+class Writer:
+    """Marks one field with one payload, by whatever plan.
+
+    :param key: 32 bytes.
+    """
+
+    def __init__(
+        self, field: Field, kernel: Callable[[Field], Kernel], payload: bytes, key: bytes
+    ) -> None:
+        self._field, self._make, self._payload, self._key = field, kernel, payload, key
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles there are."""
+        return len(self._field.grid.tiles)
+
+    def rooms(self, amplitude: int) -> list[int]:
+        """Return about how many bytes fit in each tile, tags included."""
+        return self._kernel.rooms(amplitude)
+
+    def write(self, plan: Plan, spare: int) -> NDArray[np.int32] | None:
+        """Mark every tile that can carry; the others are void, and the frame says so.
+
+        None if then less than ``spare`` of the tiles, in a thousand, could be lost.
+
+        Which tiles are void changes the frame and so every shard: this is
+        repeated until the voids stay, and ends, since they only become more.
+        So the doubtful tiles go first.
+        """
+        framer = Framer(self._field.grid, plan.size, self._key)
+        chosen, doubtful = self._kernel.choose(plan.size, plan.amplitude)
+        headers = dict(enumerate(chosen))
+        voids = {index for index, header in headers.items() if header < 0}
+        marked = self._field.samples.copy()
+        while True:
+            k = needed(framer.count, len(voids), len(self._payload), framer.size)
+            live = framer.live(voids)
+            if live < k or (live - k) * 1000 < spare * live:
+                return None
+            order = tuple(sorted(voids))
+            frame = Frame(k, order, framer.void_proof(self._originals, order), self._payload)
+            shards = framer.shards(frame)
+            attempt = _Attempt(self._kernel, framer, self._originals, shards, marked)
+            full = attempt.fill(doubtful & shards.keys(), headers, plan)
+            if not full:
+                full = attempt.fill(shards.keys() - doubtful, headers, plan)
+            if not full:
+                return marked
+            voids |= full
+            for index in full:
+                tile = self._field.grid.tiles[index]
+                tile.of(marked)[...] = tile.of(self._field.samples)
+
+    @cached_property
+    def _kernel(self) -> Kernel:
+        return self._make(self._field)
+
+    @cached_property
+    def _originals(self) -> Digests:
+        return Digests(self._field.grid, self._field.samples, self._key)
+
+
+class _Attempt:
+    """One frame's way into the tiles.
+
+    :param shards: by tile.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        framer: Framer,
+        originals: Digests,
+        shards: Mapping[int, bytes],
+        marked: NDArray[np.int32],
+    ) -> None:
+        self._kernel, self._framer, self._originals = kernel, framer, originals
+        self._shards, self._marked = shards, marked
+
+    def fill(self, tiles: Iterable[int], headers: dict[int, int], plan: Plan) -> set[int]:
+        """Write some tiles; return those that are too full whatever the header.
+
+        :param headers: by tile; changed to those that did.
+        """
+        full = self._hide({index: headers[index] for index in sorted(tiles)})
+        ranked = self._kernel.rank(full, plan.size, plan.amplitude) if full else {}
+        for turn in range(1, max(map(len, ranked.values()), default=0)):
+            todo = {i: ranked[i][turn] for i in sorted(full) if turn < len(ranked[i])}
+            full = full - todo.keys() | self._hide(todo)
+            headers |= {i: header for i, header in todo.items() if i not in full}
+        return full
+
+    def _hide(self, headers: Mapping[int, int]) -> set[int]:
+        tag, shards = self._framer.tag, self._shards
+        data = {
+            index: (header, tag(index, header, shards[index], self._originals) + shards[index])
+            for index, header in headers.items()
+        }
+        return self._kernel.hide(data, self._marked) if data else set()
