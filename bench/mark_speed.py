@@ -74,11 +74,9 @@ def measure(name: str, carrier: Carrier, payload: bytes, *, runs: int = 5) -> Sp
     extract, found = _least(lambda: embedder.extract(copy, KEY), runs)
     if found.payload != payload or not np.array_equal(found.samples, carrier.samples):
         raise AssertionError(f"{name}: not restored")
-    span = int(carrier.high.max()) - int(carrier.low.min())
-    seen = quality.measure(carrier.samples, marked, span)
-    return Speed(
-        name, megabytes, len(payload), embed, extract, seen.psnr_stored, seen.max_change
-    )
+    bits = (int(carrier.high.max()) - int(carrier.low.min())).bit_length()
+    seen = quality.measure(carrier.samples, marked, bits)
+    return Speed(name, megabytes, len(payload), embed, extract, seen.psnr_stored, seen.max_change)
 
 
 def _least(work: Callable, runs: int) -> tuple:

@@ -12,13 +12,15 @@ PAYLOAD = bytes(200)
 
 
 def main() -> None:
-    """Mark and read one made-up image for each kind of bounds."""
+    """Mark and read a made-up image for each kind of bounds, shallow and deep."""
     rows, columns = np.mgrid[0:256, 0:256]
-    image = (rows * 3 + columns * 5 + (rows * columns) % 7).astype(np.int32)
-    for shape in ((), image.shape):
-        low, high = np.full(shape, 0, np.int32), np.full(shape, 4095, np.int32)
-        marked = TiledEmbedder().embed(Carrier(image, low, high, 256), PAYLOAD, KEY)
-        TiledEmbedder().extract(Carrier(marked, low, high, 256), KEY)
+    calm = (rows * 3 + columns * 5 + (rows * columns) % 7).astype(np.int32)
+    # The kernel works on 16 bits where the samples span less than 13, else on 32.
+    for image in (calm, calm * 9):
+        for shape in ((), image.shape):
+            low, high = np.full(shape, 0, np.int32), np.full(shape, 32767, np.int32)
+            marked = TiledEmbedder().embed(Carrier(image, low, high, 256), PAYLOAD, KEY)
+            TiledEmbedder().extract(Carrier(marked, low, high, 256), KEY)
 
 
 if __name__ == "__main__":

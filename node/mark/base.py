@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from node.mark.tiles import Field
     from node.types import Carrier, Extraction
 
 
@@ -62,4 +65,35 @@ class Embedder(Protocol):
 
         :raises UnmarkedError: there is no mark under this key.
         """
+        ...
+
+
+class Kernel(Protocol):
+    """Hides data in the tiles of one field; all kernels give the same samples."""
+
+    name: str
+
+    def __init__(self, field: Field) -> None: ...
+
+    def rooms(self, amplitude: int) -> list[int]:
+        """Return about how many bytes fit in each tile, tags included."""
+        ...
+
+    def choose(self, size: int, amplitude: int) -> tuple[list[int], set[int]]:
+        """Return for each tile the header that should carry a shard at least harm, or -1.
+
+        And the tiles for which that is doubtful.
+        """
+        ...
+
+    def rank(self, tiles: Iterable[int], size: int, amplitude: int) -> dict[int, list[int]]:
+        """Return for some tiles the headers worth trying, the best first."""
+        ...
+
+    def hide(self, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]) -> set[int]:
+        """Write tiles, by header and data, into ``marked``; return those that are too full."""
+        ...
+
+    def reveal(self) -> tuple[NDArray[np.int32], dict[int, tuple[int, bytes]]]:
+        """Return the samples before, and header and data of each tile; proves nothing."""
         ...

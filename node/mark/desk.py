@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from node.mark.bounds import CROWD, LEAST, MOST
+from node.mark.bounds import CROWD, MOST
 from node.mark.machine import compiled
 from node.mark.reversible import GRIDS
 from node.mark.settings import FLOORS, GRADES, HEADER_BITS
@@ -65,7 +65,8 @@ class Desk(NamedTuple):
     :param limits: the bounds of all samples of the tile, if they are alike.
     :param unrest: of each sample of a layer; so are its ``error`` and ``excess``.
     :param sizes: of the errors by either predictor, REACH + 1 at most.
-    :param found: the samples of a layer that carry or give way; ``order``
+    :param marks: 1 where a sample of a layer needs a look, else 0.
+    :param found: the samples of a layer that need a look; ``order``
         the same in the order of visiting, ``room`` as in the reference, ``moves``
         how far each goes, in that order, and ``classes`` their classes.
     :param places: where each class begins in ``order``.
@@ -86,6 +87,7 @@ class Desk(NamedTuple):
     order: Array
     room: Array
     moves: Array
+    marks: Array
     classes: Array
     places: Array
 
@@ -122,19 +124,21 @@ def lay_out(field: Field) -> tuple[Array, Array, Array, Array, Array, int]:
     tiles = np.array([(t.row, t.column, t.rows, t.columns) for t in field.grid.tiles])
     samples = np.ascontiguousarray(field.samples)
     first, last = int(samples.min()), int(samples.max())
-    base, wide, unrest, reach = 0, np.int64, np.int64, MOST
+    base, reach = 0, MOST
+    kinds: tuple[type[np.integer[Any]], type[np.integer[Any]]] = (np.int64, np.int64)
     if last - first < MEDIUM:
-        base = first + last >> 2 << 1
-        wide, unrest, reach = np.int32, np.int32, 2 * MEDIUM
+        base, reach, kinds = first + last >> 2 << 1, 2 * MEDIUM, (np.int32, np.int32)
     if last - first < NARROW:
-        wide, unrest, reach = np.int16, np.uint16, NARROW
+        reach, kinds = NARROW, (np.int16, np.uint16)
     # No sample is as far from the base as that, so the clipped bounds mean the same.
-    bounds = (np.clip(bound.astype(np.int64) - base, ~reach, reach) for bound in (field.low, field.high))
+    bounds = (
+        np.clip(bound.astype(np.int64) - base, ~reach, reach) for bound in (field.low, field.high)
+    )
     low, high = np.broadcast_arrays(*bounds)
     if low.size > 1:
         low, high = np.broadcast_to(low, samples.shape), np.broadcast_to(high, samples.shape)
-    low, high = (np.ascontiguousarray(bound, wide) for bound in (low, high))
-    return samples, low, high, tiles, np.empty(0, unrest), base
+    low, high = (np.ascontiguousarray(bound, kinds[0]) for bound in (low, high))
+    return samples, low, high, tiles, np.empty(0, kinds[1]), base
 
 
 @compiled
@@ -160,6 +164,7 @@ def furnish(ground: Ground) -> Desk:
         np.empty(room, np.int32),
         np.empty(room, np.int32),
         np.empty(room, np.int32),
+        np.empty(room + 8 & ~7, np.uint8),
         np.empty(room, np.uint8),
         np.empty(CLASSES + 1, np.int32),
     )
@@ -256,9 +261,7 @@ def _settle(ground: Ground, desk: Desk, area: int) -> bool:
 
 
 @compiled
-def _survey(
-    ground: Ground, desk: Desk, area: int, span: tuple[int, int]
-) -> tuple[int, int, int]:
+def _survey(ground: Ground, desk: Desk, area: int, span: tuple[int, int]) -> tuple[int, int, int]:
     """Return the least and the most of the samples inside their bounds and a span; their number.
 
     Of none, the least is beyond all bounds, and so is the most.

@@ -1,6 +1,6 @@
 """Keyed digests of tiles, for the tags: a fast universal hash, kept secret inside an HMAC.
 
-Format: docs/formats/mark-v1.md, section 6. Why: docs/decisions/0303-tile-digests.md.
+Format: docs/formats/mark-v1.md, section 6. Why: docs/decisions/0305-tile-digests.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NONCE = bytes(12)
 """One for all: no digest leaves this process, so that two under one nonce tell nobody anything."""
 
 LABEL = b"tiles-1 digest\0"
-WIDTHS = ((b"h", "<i2"), (b"H", "<u2"), (b"i", "<i4"))
+NARROWER = ((b"h", "<i2"), (b"H", "<u2"))
 
 
 class Digests:
@@ -50,8 +50,8 @@ class Digests:
 
     def _words(self, index: int) -> tuple[bytes, memoryview]:
         samples = self._tiles[index].of(self._samples)
-        for letter, width in WIDTHS:
+        for letter, width in NARROWER:
             narrow = samples.astype(width, order="C")
             if self._fits or (narrow == samples).all():
-                break
-        return letter, narrow.data.cast("B")
+                return letter, narrow.data.cast("B")
+        return b"i", samples.astype("<i4", order="C").data.cast("B")

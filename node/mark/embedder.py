@@ -9,25 +9,27 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from node.errors import DoesNotFitError, UnmarkedError
 from node.mark.base import Traits
 from node.mark.bounds import limits
 from node.mark.digests import Digests
-from node.mark.framing import Frame, Framer, needed
+from node.mark.framing import Framer
 from node.mark.planning import AMPLE, WORTH, Plan, first, plans, room
 from node.mark.reversible import NumpyKernel
 from node.mark.settings import AMPLITUDES, TAG_BYTES
 from node.mark.tiles import Field, grids
+from node.mark.writing import Writer
 from node.types import Extraction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from node.mark.base import Kernel
     from node.types import Carrier
 
 MOST = 8
@@ -38,37 +40,6 @@ USUAL = 4
 
 SPARE = 24
 """Bytes that a capacity holds back, beside a part of it: payloads differ in what they need."""
-
-
-class Kernel(Protocol):
-    """Hides data in the tiles of one field; all kernels give the same samples."""
-
-    name: str
-
-    def __init__(self, field: Field) -> None: ...
-
-    def rooms(self, amplitude: int) -> list[int]:
-        """Return about how many bytes fit in each tile, tags included."""
-        ...
-
-    def choose(self, size: int, amplitude: int) -> tuple[list[int], set[int]]:
-        """Return for each tile the header that should carry a shard at least harm, or -1.
-
-        And the tiles for which that is doubtful.
-        """
-        ...
-
-    def rank(self, tiles: Iterable[int], size: int, amplitude: int) -> dict[int, list[int]]:
-        """Return for some tiles the headers worth trying, the best first."""
-        ...
-
-    def hide(self, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]) -> set[int]:
-        """Write tiles, by header and data, into ``marked``; return those that are too full."""
-        ...
-
-    def reveal(self) -> tuple[NDArray[np.int32], dict[int, tuple[int, bytes]]]:
-        """Return the samples before, and header and data of each tile; proves nothing."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +81,7 @@ class TiledEmbedder:
         Tried out with test data, so it costs as much as some embeddings.
         """
         most = min(self._amplitude, USUAL)
-        size = max(room(self._kernel.rooms(field, most)) for field in self._fields(carrier))
+        size = max(room(self._kernel(field).rooms(most)) for field in self._fields(carrier))
         while size > SPARE:
             promise = max(0, size - size // 8 - SPARE)
             if self._carries(carrier, size) and self._carries(carrier, promise):
@@ -151,31 +122,14 @@ class TiledEmbedder:
     ) -> NDArray[np.int32] | None:
         """Try one plan after the other: first those that change least and survive most."""
         fields = self._fields(carrier)
-        plan = first(len(fields[0].grid.tiles), len(payload))
-        least = AMPLE if len(fields) > 1 else 0
-        if (marked := self._try(fields[0], plan, payload, key, least)) is not None:
+        writers = [Writer(field, self._kernel, payload, key) for field in fields]
+        plan = first(writers[0].tiles, len(payload))
+        least = AMPLE if len(writers) > 1 else 0
+        if (marked := writers[0].write(plan, least)) is not None:
             return marked
         allowed = [a for a in AMPLITUDES if a <= most]
         for amplitudes in ([a for a in allowed if a <= USUAL], [a for a in allowed if a > USUAL]):
-            if (marked := self._search(fields, amplitudes, payload, key)) is not None:
-                return marked
-        return None
-
-    def _search(
-        self, fields: Sequence[Field], amplitudes: Sequence[int], payload: bytes, key: bytes
-    ) -> NDArray[np.int32] | None:
-        """Try the plans for some amplitudes: those with tiles to spare first."""
-        later: list[tuple[Field, Plan]] = []
-        for field in fields:
-            for amplitude in amplitudes:
-                rooms = self._kernel.rooms(field, amplitude)
-                for plan in plans(rooms, len(payload), amplitude):
-                    if plan.spare < WORTH:
-                        later.append((field, plan))
-                    elif (marked := self._try(field, plan, payload, key, WORTH)) is not None:
-                        return marked
-        for field, plan in later:
-            if (marked := self._try(field, plan, payload, key, 0)) is not None:
+            if (marked := _search(writers, amplitudes, len(payload))) is not None:
                 return marked
         return None
 
@@ -188,58 +142,9 @@ class TiledEmbedder:
         fields = list(_fields(carrier))
         return fields[-1:] if self._whole else fields
 
-    def _try(
-        self, field: Field, plan: Plan, payload: bytes, key: bytes, spare: int
-    ) -> NDArray[np.int32] | None:
-        """Mark every tile that can carry; the others are void, and the frame says so.
-
-        None if then less than ``spare`` of the tiles, in a thousand, could be lost.
-
-        Which tiles are void changes the frame and so every shard: this is
-        repeated until the voids stay, and ends, since they only become more.
-        """
-        framer = Framer(field.grid, plan.size, key)
-        originals = Digests(field.grid, field.samples, key)
-        headers = dict(enumerate(self._kernel.choose(field, plan.size, plan.amplitude)))
-        voids = {index for index, header in headers.items() if header < 0}
-        while True:
-            k = needed(framer.count, len(voids), len(payload), framer.size)
-            live = framer.live(voids)
-            if live < k or (live - k) * 1000 < spare * live:
-                return None
-            order = tuple(sorted(voids))
-            frame = Frame(k, order, framer.void_proof(originals, order), payload)
-            shards = framer.shards(frame)
-            marked = field.samples.copy()
-            todo = {i: (headers[i], shard) for i, shard in shards.items()}
-            failed = self._write(field, framer, originals, todo, marked)
-            ranked = self._kernel.rank(field, failed, plan.size, plan.amplitude) if failed else {}
-            for turn in range(1, max(map(len, ranked.values()), default=0)):
-                todo = {i: (ranked[i][turn], shards[i]) for i in failed if turn < len(ranked[i])}
-                failed -= todo.keys()
-                failed |= self._write(field, framer, originals, todo, marked)
-            if not failed:
-                return marked
-            voids |= failed
-
-    def _write(
-        self,
-        field: Field,
-        framer: Framer,
-        originals: Digests,
-        todo: Mapping[int, tuple[int, bytes]],
-        marked: NDArray[np.int32],
-    ) -> set[int]:
-        """Write tiles, by header and shard, into ``marked``; return those that are too full."""
-        data = {
-            index: (header, framer.tag(index, header, shard, originals) + shard)
-            for index, (header, shard) in todo.items()
-        }
-        return self._kernel.hide(field, data, marked) if data else set()
-
     def _find(self, field: Field, key: bytes) -> _Found | None:
         """Return the tiles that prove themselves; of several lengths, the commonest."""
-        samples, revealed = self._kernel.reveal(field)
+        samples, revealed = self._kernel(field).reveal()
         originals = Digests(field.grid, samples, key)
         found: dict[int, _Found] = {}
         for index, (header, data) in revealed.items():
@@ -249,6 +154,24 @@ class TiledEmbedder:
             if hmac.compare_digest(tag, framer.tag(index, header, shard, originals)):
                 found.setdefault(size, _Found(framer, {}, samples)).shards[index] = shard
         return max(found.values(), key=lambda found: len(found.shards), default=None)
+
+
+def _search(
+    writers: Sequence[Writer], amplitudes: Sequence[int], length: int
+) -> NDArray[np.int32] | None:
+    """Try the plans for some amplitudes: those with tiles to spare first."""
+    later: list[tuple[Writer, Plan]] = []
+    for writer in writers:
+        for amplitude in amplitudes:
+            for plan in plans(writer.rooms(amplitude), length, amplitude):
+                if plan.spare < WORTH:
+                    later.append((writer, plan))
+                elif (marked := writer.write(plan, WORTH)) is not None:
+                    return marked
+    for writer, plan in later:
+        if (marked := writer.write(plan, 0)) is not None:
+            return marked
+    return None
 
 
 def _fields(carrier: Carrier) -> Iterator[Field]:
@@ -283,11 +206,11 @@ def _conclude(field: Field, found: _Found, key: bytes) -> Extraction:
     )
 
 
-def _kernel(name: str) -> Kernel:
+def _kernel(name: str) -> type[Kernel]:
     if name == "numpy" or (name == "auto" and find_spec("numba") is None):
-        return NumpyKernel()
+        return NumpyKernel
     if name in {"numba", "auto"}:
         from node.mark.fast import NumbaKernel  # noqa: PLC0415 - an extra that may be absent
 
-        return NumbaKernel()
+        return NumbaKernel
     raise ValueError(f"no kernel is called {name!r}")

@@ -59,9 +59,7 @@ class NumbaKernel:
             for index, row in zip(which.tolist(), headers.tolist(), strict=True)
         }
 
-    def hide(
-        self, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]
-    ) -> set[int]:
+    def hide(self, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]) -> set[int]:
         """Write tiles, by header and data, into ``marked``; return those that are too full."""
         which = np.array(list(data), dtype=np.int64)
         headers = np.array([header for header, _ in data.values()], dtype=np.int64)
@@ -176,7 +174,6 @@ def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array, Array]:
     stream = np.empty(ground.samples.size // 2, np.uint8)
     starts = np.zeros(len(ground.tiles) + 1, np.int64)
     headers = np.zeros(len(ground.tiles), np.int64)
-    guess = LEAD_BITS
     for index in range(len(ground.tiles)):
         start = starts[index]
         starts[index + 1] = start
@@ -188,10 +185,9 @@ def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array, Array]:
             i, j = divmod(desk.spots[k], tile.columns)
             header = header << 1 | ground.samples[tile.top + i, tile.left + j] & 1
         headers[index] = header
-        need = undo(ground, desk, tile, header, bits, guess)
+        need = undo(ground, desk, tile, header, bits)
         if need == 0:
             continue
-        guess = need
         for k in range(HEADER_BITS):
             plane, at = seat(tile, desk.spots[k])
             desk.planes[plane, at] |= bits[k]

@@ -8,11 +8,10 @@ import numpy as np
 
 from node.mark.coding import MODES
 from node.mark.desk import FAR, NEAR, mirror, part_of
-from node.mark.fastsense import CALM, class_of, weigh
+from node.mark.fastsense import EDGES, class_of, weigh
 from node.mark.machine import compiled
 from node.mark.reversible import GRIDS
 from node.mark.settings import (
-    FLOORS,
     GRADES,
     HEADER_BITS,
     LEAD_BITS,
@@ -34,13 +33,8 @@ CODES = np.array([mode for _, mode in GRADES])
 LENGTHS = np.array(SIZES)
 ESCAPE = len(LENGTHS)
 LAST = len(GRIDS) - 1
-RATES = np.array([mode.rate for mode in MODES])
-ALL = 1 << 40
-SPARE = 4
-"""Carriers that are looked for beside those that should do."""
-
-LOWEST = FLOORS[FLOORS < CALM].copy()
-CALM_CLASSES = len(LOWEST)
+WORD = 8
+"""Samples that are looked at in one."""
 
 Words = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
@@ -74,29 +68,25 @@ BITS = np.array([_spelt(words) for words in TO_BITS])
 
 
 @compiled
-def _layer(ground: Ground, desk: Desk, tile: Tile, part: Part, header: int, want: int) -> int:
-    """Find the samples of a quarter grid that carry or give way; return how many.
+def _layer(ground: Ground, desk: Desk, part: Part, header: int, reach: int) -> int:
+    """Put the samples of a quarter grid that need a look in order; return how many.
 
+    Those are the carriers, and whatever stands so near a bound that it may be
+    stuck or unclear; all the others that give way do so whatever their order.
     Sets ``desk.order``: each as its place in the plane, counted from the start
     of the part. For these ``desk.room`` is the room, or FAR if that is enough
     for anything. Needs what :func:`weigh` sets.
 
-    :param want: only the calmest classes that seem to hold so many carriers are
-        looked at; ALL for all.
+    :param reach: carriers are smaller than that.
     """
-    step = STEPS[header >> 1 & 7]
-    margin = 3 * step - 1
+    margin = 3 * STEPS[header >> 1 & 7] - 1
     found, classes, order = desk.found, desk.classes, desk.order
     rooms, places, start, length = desk.room, desk.places, part.start, part.length
     usable = desk.usable[part.plane, start : start + length]
     values = desk.planes[part.plane, start : start + length]
     unrest, excess, errors = desk.unrest[:length], desk.excess[:length], desk.error[:length]
     own = ground.low.size > 1
-    if want < ALL:
-        end = _end_of_calm(unrest, excess, 2 * step, want)
-        number = _compress_calm(unrest, excess, end, found)
-    else:
-        number = _compress(excess, found)
+    number = _list(desk, part, reach)
     places[:] = 0
     chosen, last = 0, 0
     for k in found[:number]:
@@ -125,55 +115,59 @@ def _layer(ground: Ground, desk: Desk, tile: Tile, part: Part, header: int, want
 
 
 @compiled
-def _end_of_calm(unrest: Array, excess: Array, reach: int, want: int) -> int:
-    """Return the floor of the first class that need not be looked at, or 0 to look at all."""
-    low, high = 1, CALM_CLASSES
-    while low < high:
-        middle = (low + high) // 2
-        if _calm_carriers(unrest, excess, LOWEST[middle], reach) >= want:
-            high = middle
-        else:
-            low = middle + 1
-    return int(LOWEST[low]) if low < CALM_CLASSES else 0
-
-
-@compiled
-def _calm_carriers(unrest: Array, excess: Array, end: int, reach: int) -> int:
-    fit, bare = excess.dtype.type, unrest.dtype.type
-    end, reach, number = bare(end), fit(reach), np.int32(0)
-    for k in range(len(excess)):
-        number = np.int32(number + ((excess[k] >= 0) & (excess[k] < reach) & (unrest[k] < end)))
-    return int(number)
-
-
-@compiled
-def _compress_calm(unrest: Array, excess: Array, end: int, found: Array) -> int:
-    """As :func:`_compress`, but only where the unrest is less than ``end``, if that is not 0."""
-    if end == 0:
-        return _compress(excess, found)
-    end = unrest.dtype.type(end)
+def _list(desk: Desk, part: Part, reach: int) -> int:
+    """List what needs a look; return how many."""
+    length, marks = part.length, desk.marks
+    _mark_out(desk.usable[part.plane, part.start : part.start + length], desk.excess, reach, marks)
+    words = (length + WORD - 1) // WORD
+    marks[length : words * WORD] = 0
     number = 0
-    for k in range(len(excess)):
-        found[number] = k
-        number += (excess[k] >= 0) & (unrest[k] < end)
+    whole = marks.view(np.uint64)
+    for word in range(words):
+        if whole[word]:
+            for k in range(word * WORD, word * WORD + WORD):
+                desk.found[number] = k
+                number += marks[k]
     return number
 
 
 @compiled
-def _compress(excess: Array, found: Array) -> int:
-    """List where the excess is not negative; return how many."""
-    number = 0
-    for k in range(len(excess)):
-        found[number] = k
-        number += excess[k] >= 0
-    return number
+def _mark_out(usable: Array, excess: Array, reach: int, marks: Array) -> None:
+    reach = excess.dtype.type(reach)
+    for k in range(len(usable)):
+        marks[k] = (excess[k] >= 0) & ((excess[k] < reach) | (usable[k] <= NEAR))
 
 
 @compiled
-def _wanted(header: int, quota: int) -> int:
-    """Return how many carriers should do for some bits."""
-    mode = CODES[header >> 1 & 7]
-    return quota * RATES[mode, 1] // RATES[mode, 0] + (quota // 4 if mode else 0) + SPARE
+def _give_way(desk: Desk, part: Part, reach: int, end: int, step: int) -> None:
+    """Move all samples that give way, up to one in the order of visiting, if nothing is near."""
+    start, length = part.start, part.length
+    which = class_of(desk.unrest[end])
+    usable = desk.usable[part.plane, start : start + length]
+    values = desk.planes[part.plane, start : start + length]
+    # Of the last class only those that stand before it are visited.
+    for half in range(2):
+        first, stop = end * half, length if half else end
+        _shift(
+            (usable[first:stop], values[first:stop]),
+            (desk.unrest[first:stop], desk.error[first:stop], desk.excess[first:stop]),
+            (int(EDGES[which + 1 - half]) - 1, reach, step),
+        )
+
+
+@compiled
+def _shift(
+    grid: tuple[Array, Array], layer: tuple[Array, Array, Array], how: tuple[int, int, int]
+) -> None:
+    usable, values = grid
+    unrest, errors, excess = layer
+    fit, bare = values.dtype.type, unrest.dtype.type
+    most, reach, step = bare(how[0]), fit(how[1]), fit(how[2])
+    back = fit(-step)
+    for k in range(len(values)):
+        goes = (excess[k] >= reach) & (usable[k] > NEAR) & (unrest[k] <= most)
+        move = step if errors[k] >= 0 else back
+        values[k] = fit(values[k] + (move if goes else fit(0)))
 
 
 @compiled
@@ -202,24 +196,22 @@ def _flags(desk: Desk, number: int, step: int) -> Array:
 @compiled
 def write(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> bool:
     """Move the samples; say whether every quarter grid had carriers enough."""
-    end = len(bits)
+    end, step = len(bits), STEPS[header >> 1 & 7]
     for grid in range(LAST + 1):
         part = part_of(tile, grid)
         quota = _quota(len(bits), grid)
         due = bits[end - quota : end]
         end -= quota
         weigh(desk, tile, part, header)
-        number = _layer(ground, desk, tile, part, header, _wanted(header, quota))
+        number = _layer(ground, desk, part, header, step)
         stop = _spell(desk, header, number, due)
-        if stop == 0:
-            number = _layer(ground, desk, tile, part, header, ALL)
-            stop = _spell(desk, header, number, due)
         if stop == 0:
             return False
         values = desk.planes[part.plane, part.start : part.start + part.length]
         for at in range(stop):
             k = desk.order[at]
             values[k] += desk.moves[at] if desk.error[k] >= 0 else -desk.moves[at]
+        _give_way(desk, part, step, desk.order[stop - 1], step)
         mirror(desk, tile)
     return True
 
@@ -256,37 +248,28 @@ def _spell(desk: Desk, header: int, number: int, bits: Array) -> int:
 
 
 @compiled
-def undo(
-    ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array, guess: int
-) -> int:
-    """Move the samples back and set ``bits``; return their number, or 0 if there are too few.
-
-    :param guess: how many they may be.
-    """
-    need, start = 0, 0
+def undo(ground: Ground, desk: Desk, tile: Tile, header: int, bits: Array) -> int:
+    """Move the samples back and set ``bits``; return their number, or 0 if there are too few."""
+    need, start, step = 0, 0, STEPS[header >> 1 & 7]
     for grid in range(LAST, -1, -1):
         part = part_of(tile, grid)
         weigh(desk, tile, part, header)
-        stop = 0
-        for want in (_wanted(header, _quota(need or guess, grid)), ALL):
-            number = _layer(ground, desk, tile, part, header, want)
-            if start == 0:
-                need = _lead(desk, header, number, bits)
-            if need:
-                stop = _read(desk, header, number, _quota(need, grid), bits[start:])
-            if stop:
-                break
+        number = _layer(ground, desk, part, header, 2 * step)
+        if need == 0:
+            need = _lead(desk, header, number, bits)
+        stop = _read(desk, header, number, _quota(need, grid), bits[start:]) if need else 0
         if stop == 0:
             return 0
         start += _quota(need, grid)
-        _move_back(desk, part, STEPS[header >> 1 & 7], (start, stop), bits)
+        _move_back(desk, part, step, (start, stop), bits)
+        _give_way(desk, part, 2 * step, desk.order[stop - 1], -step)
         mirror(desk, tile)
     return need
 
 
 @compiled
 def _move_back(desk: Desk, part: Part, step: int, ends: tuple[int, int], bits: Array) -> None:
-    """Undo the moves of a layer.
+    """Undo the moves of what needed a look.
 
     :param ends: where its flags begin, and how many samples it visits.
     """

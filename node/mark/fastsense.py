@@ -99,7 +99,8 @@ def _sense(near: Around, unrest: Array, plain: Array, sharp: Array) -> None:
 def _sharp(sides: int, corners: int, fit: Any) -> int:
     """Return ``(2 * sides - corners + 2) >> 2``, without a number beyond three spans."""
     odd = fit(corners & fit(1))
-    return fit(fit(fit(sides - fit(corners >> fit(1))) + fit(fit(1) - odd)) >> fit(1))
+    found: int = fit(fit(fit(sides - fit(corners >> fit(1))) + fit(fit(1) - odd)) >> fit(1))
+    return found
 
 
 @compiled
@@ -117,7 +118,11 @@ def weigh(desk: Desk, tile: Tile, part: Part, header: int) -> None:
     else:
         _weigh_plain(near, desk.unrest, desk.error)
     slope = header >> 6
-    limit, steep, begin = bare(RESTING[slope]), bare(STEEPNESS[slope]), bare(STARTS[header >> 4 & 3])
+    limit, steep, begin = (
+        bare(RESTING[slope]),
+        bare(STEEPNESS[slope]),
+        bare(STARTS[header >> 4 & 3]),
+    )
     _exceed(usable, (desk.unrest, desk.error, desk.excess), limit, steep, begin)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def plans(rooms: Sequence[int], length: int, amplitude: int) -> list[Plan]:
 
     :param rooms: about how many bytes fit in each tile at this amplitude.
     """
-    count = len(rooms)
+    count, ordered = len(rooms), sorted(rooms)
     fitted = {
         -(-(length + overhead(count, voids)) // (k * groups(count)))
         for voids in (0, 1)
@@ -62,8 +63,10 @@ def plans(rooms: Sequence[int], length: int, amplitude: int) -> list[Plan]:
     }
     found = []
     for size in fitted.union(SIZES):
-        voids = sum(1 for room in rooms if room < TAG_BYTES + size)
+        voids = bisect_left(ordered, TAG_BYTES + size)
         k = needed(count, voids, length, size)
+        if k > (count - voids) // groups(count):
+            continue
         live = _live(rooms, size)
         if k <= live and size < 1 << LENGTH_BITS:
             found.append(Plan(amplitude, size, min((live - k) * 1000 // live, ENOUGH)))

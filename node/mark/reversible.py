@@ -90,7 +90,9 @@ class NumpyKernel:
     def rank(self, tiles: Iterable[int], size: int, amplitude: int) -> dict[int, list[int]]:
         """Return for some tiles the headers worth trying, the best first."""
         return {
-            index: [header for _, header in _ranked(self._field.patch(index), _need(size), amplitude)]
+            index: [
+                header for _, header in _ranked(self._field.patch(index), _need(size), amplitude)
+            ]
             for index in tiles
         }
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Table = NDArray[np.int64]
 
-MARGIN = 4
+MARGIN = 2
 """Square of the deviations that are reckoned with."""
 
 TRIES = 6

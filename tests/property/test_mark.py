@@ -85,10 +85,10 @@ def carriers(draw, side):
 
 def kernels():
     if not COMPILED:
-        return [NumpyKernel()]
+        return [NumpyKernel]
     from node.mark.fast import NumbaKernel  # noqa: PLC0415 - an extra that may be absent
 
-    return [NumpyKernel(), NumbaKernel()]
+    return [NumpyKernel, NumbaKernel]
 
 
 def field_of(carrier: Carrier, cuts: int) -> Field:
@@ -106,14 +106,15 @@ def check_tiles(carrier, cuts, amplitude, size):
     rng = np.random.default_rng(size)
     marks = []
     shards = [rng.bytes(TAG_BYTES + size) for _ in field.grid.tiles]
-    for kernel in kernels():
-        headers = kernel.choose(field, size, amplitude)
-        ranks = kernel.rank(field, range(len(headers)), size, amplitude)
+    for make in kernels():
+        kernel = make(field)
+        headers, doubtful = kernel.choose(size, amplitude)
+        ranks = kernel.rank(range(len(headers)), size, amplitude)
         assert headers == [ranks[i][0] if ranks[i] else -1 for i in range(len(headers))]
         data = {i: (headers[i], shards[i]) for i in range(len(headers)) if headers[i] >= 0}
         marked = field.samples.copy()
-        full = kernel.hide(field, data, marked) if data else set()
-        marks.append((marked, full, ranks, kernel.rooms(field, amplitude)))
+        full = kernel.hide(data, marked) if data else set()
+        marks.append((marked, full, ranks, doubtful, kernel.rooms(amplitude)))
         moved = marked != field.samples
         assert np.abs(marked.astype(np.int64) - field.samples).max() <= amplitude
         found = replace(field, samples=marked)
@@ -129,7 +130,7 @@ def check_tiles(carrier, cuts, amplitude, size):
         for was, now in zip((field.low, field.high), limits_found, strict=True):
             assert np.array_equal(np.broadcast_to(was, shape), np.broadcast_to(now, shape))
         for reader in kernels():
-            samples, read = reader.reveal(replace(field, samples=marked))
+            samples, read = reader(replace(field, samples=marked)).reveal()
             for index in data.keys() - full:
                 assert read[index] == data[index]
                 tile = field.grid.tiles[index]
@@ -145,7 +146,7 @@ def check_edits(field, tiles, rng):
     """No two images read alike: an edit changes header, data or original of its tile."""
     for kernel, index in product(kernels(), tiles):
         tile = field.grid.tiles[index]
-        original, told = kernel.reveal(field)
+        original, told = kernel(field).reveal()
         for _ in range(EDITS):
             edited = field.samples.copy()
             spot = rng.integers(0, tile.rows), rng.integers(0, tile.columns)
@@ -153,7 +154,7 @@ def check_edits(field, tiles, rng):
             tile.of(edited)[spot] = np.clip(value, -(2**31), 2**31 - 1)
             if np.array_equal(edited, field.samples):
                 continue
-            restored, heard = kernel.reveal(replace(field, samples=edited))
+            restored, heard = kernel(replace(field, samples=edited)).reveal()
             same = np.array_equal(tile.of(restored), tile.of(original))
             assert not (same and heard.get(index) == told[index])
 

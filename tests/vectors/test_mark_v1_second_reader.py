@@ -11,6 +11,9 @@ import hmac
 import itertools
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import GCM
 from vectors.test_mark_v1 import FOUND, MARKED, UNMARKED, VECTORS
 
 SLOPES = (0, 6, 12, 18, 24, 30, 36, 48, 60, 72, 96, 120, 144, 192, 240, 288)
@@ -188,12 +191,18 @@ class Tile:
         return data[:8], data[8:]
 
 
-def samples_of(values):
+def samples_of(values, key):
     if all(-32768 <= v < 32768 for v in values):
-        return b"h" + b"".join(v.to_bytes(2, "little", signed=True) for v in values)
-    if all(0 <= v < 65536 for v in values):
-        return b"H" + b"".join(v.to_bytes(2, "little") for v in values)
-    return b"i" + b"".join(v.to_bytes(4, "little", signed=True) for v in values)
+        letter, words = b"h", [v.to_bytes(2, "little", signed=True) for v in values]
+    elif all(0 <= v < 65536 for v in values):
+        letter, words = b"H", [v.to_bytes(2, "little") for v in values]
+    else:
+        letter, words = b"i", [v.to_bytes(4, "little", signed=True) for v in values]
+    digest_key = hmac.new(key, b"tiles-1 digest\0", hashlib.sha256).digest()
+    gcm = Cipher(AES256(digest_key), GCM(bytes(12))).encryptor()
+    gcm.authenticate_additional_data(b"".join(words))
+    gcm.finalize()
+    return letter + gcm.tag
 
 
 # Section 7
@@ -302,7 +311,7 @@ class Reader:
         one = Tile(self.values(tile, self.marked), tile[3] - tile[1], limits)
         tag, shard = one.read()
         place = number.to_bytes(4, "big") + one.header.to_bytes(2, "big")
-        if tag != self.mac(len(shard), b"tile", place + shard + samples_of(one.x)):
+        if tag != self.mac(len(shard), b"tile", place + shard + samples_of(one.x, self.vector.key)):
             raise NotThereError
         return shard, one.x
 
@@ -359,7 +368,8 @@ class Reader:
         payload, voids, proof = frame
         altered -= set(voids)
         parts_ = [
-            i.to_bytes(4, "big") + samples_of(self.values(self.tiles[i], image)) for i in voids
+            i.to_bytes(4, "big") + samples_of(self.values(self.tiles[i], image), self.vector.key)
+            for i in voids
         ]
         unplaced = False
         if voids and self.mac(size, b"voids", b"".join(parts_)) != proof[:8]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.mark.framing import Frame, Framer, Serialiser, groups, needed, overhead
+from node.mark.digests import LABEL, Digests
+from node.mark.framing import Frame, Framer, groups, needed, overhead
 from node.mark.tiles import grids
 
 KEY = bytes(range(32))
@@ -78,14 +82,16 @@ def test_samples_take_the_least_width_of_their_tile(low, high, letter, width):
     grid = grids(10, 12, 10)[0]
     samples = np.full((10, 12), low, np.int32)
     samples[3, 4] = high
-    text = Serialiser(samples).serialise(grid.tiles[0])
-    assert text[:1] == letter
-    assert len(text) == 1 + 120 * width
+    subkey = hmac.digest(KEY, LABEL, hashlib.sha256)
+    text = samples.astype({b"h": "<i2", b"H": "<u2", b"i": "<i4"}[letter]).tobytes()
+    assert len(text) == 120 * width
+    gmac = AESGCM(subkey).encrypt(bytes(12), b"", text)
+    assert Digests(grid, samples, KEY).of(0) == letter + gmac
 
 
 def test_a_tag_depends_on_everything():
     samples = np.arange(512 * 512, dtype=np.int32).reshape(512, 512) % 100
-    framer, originals = Framer(FIELD, 6, KEY), Serialiser(samples)
+    framer, originals = Framer(FIELD, 6, KEY), Digests(FIELD, samples, KEY)
     changed = samples.copy()
     changed[0, 0] += 1
     tags = {
@@ -93,7 +99,7 @@ def test_a_tag_depends_on_everything():
         framer.tag(1, 1, b"shards", originals),
         framer.tag(0, 2, b"shards", originals),
         framer.tag(0, 1, b"shardt", originals),
-        framer.tag(0, 1, b"shards", Serialiser(changed)),
+        framer.tag(0, 1, b"shards", Digests(FIELD, changed, KEY)),
         Framer(FIELD, 7, KEY).tag(0, 1, b"shards", originals),
         Framer(grids(512, 512, 256)[0], 6, KEY).tag(0, 1, b"shards", originals),
         Framer(FIELD, 6, KEY[::-1]).tag(0, 1, b"shards", originals),
