@@ -148,11 +148,13 @@ def _give_way(desk: Desk, part: Part, reach: int, end: int, step: int) -> None:
     # Of the last class only those that stand before it are visited.
     for half in range(2):
         first, stop = end * half, length if half else end
-        _shift(
-            (usable[first:stop], values[first:stop]),
-            (desk.unrest[first:stop], desk.error[first:stop], desk.excess[first:stop]),
-            (int(EDGES[which + 1 - half]) - 1, reach, step),
-        )
+        most = int(EDGES[which + 1 - half]) - 1
+        if most >= 0:  # else there is no class before
+            _shift(
+                (usable[first:stop], values[first:stop]),
+                (desk.unrest[first:stop], desk.error[first:stop], desk.excess[first:stop]),
+                (most, reach, step),
+            )
 
 
 @compiled
