@@ -176,6 +176,7 @@ class Reporter:
             entry
             for entry in self.ledger.find(sop_instance_uid)
             if entry.state is not EntryState.DISCARDED
+            and entry.instance.sop_instance_uid == sop_instance_uid  # found by either name
         ]
         if not entries:
             known = sop_class_uid in contexts.STORAGE_CLASSES
