@@ -39,13 +39,17 @@ def read(directory: Path, *, since: str = "", naming: Sequence[str] = ()) -> Ite
     :raises AuditError: a line is no event.
     """
     wanted = tuple(text.encode("ascii", "backslashreplace") for text in naming)
+    for line in lines(directory, since=since):
+        if not wanted or any(text in line for text in wanted):
+            yield parse(line)
+
+
+def lines(directory: Path, *, since: str = "") -> Iterator[bytes]:
+    """Yield the lines of a log as they stand; ``since`` as in :func:`read`."""
     for path in starts.files(directory, ".jsonl"):
-        if path.stem < since:
-            continue
-        with path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n") and (not wanted or any(text in line for text in wanted)):
-                    yield parse(line)
+        if path.stem >= since:
+            with path.open("rb") as file:
+                yield from (line for line in file if line.endswith(b"\n"))
 
 
 def parse(line: bytes) -> Told:

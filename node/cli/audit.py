@@ -6,6 +6,7 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from node.cli import audit_export as export
 from node.cli import audit_keeping as keeping
 from node.cli import audit_proofs as proofs
 from node.cli import audit_reports as reports
@@ -37,6 +38,7 @@ EXAMPLES
   nodectl audit verify /mnt/copy/audit --key audit.pub --witness /mnt/witness
   nodectl --config /etc/sealnode audit tail -n 50
   nodectl --config /etc/sealnode audit gaps
+  nodectl --config /etc/sealnode audit export --since 2026-01-01 -o january.jsonl
   nodectl --config /etc/sealnode audit prove 1207 > event-1207.json
   nodectl audit check-proof event-1207.json --key audit.pub
 
@@ -55,6 +57,7 @@ def add_arguments(parser: Parser) -> None:
     proofs.add_commands(commands)
     reports.add_commands(commands)
     keeping.add_commands(commands)
+    export.add_commands(commands)
     tail = commands.add_parser("tail", description="show the last events")
     proofs.add_log(tail)
     tail.add_argument(
@@ -132,4 +135,5 @@ COMMANDS = {
     "rejoin": _rejoin,
     **reports.RUN,
     **keeping.RUN,
+    **export.RUN,
 }

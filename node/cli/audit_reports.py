@@ -93,7 +93,7 @@ def _show(args: argparse.Namespace, out: Out, wanted: Wanted, title: str) -> int
             "only the audit officer's key tells patients apart", hint="give --officer FILE"
         )
     found = list(accesses(wiring.audit_folder(config), wanted, opener))
-    _record(config, args, len(found))
+    record(config, args, len(found))
     if out.json or args.format == "json":
         out.json = True
         for access in found:
@@ -148,7 +148,7 @@ def moment(text: str, *, end: bool = False) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def _record(config: Config, args: argparse.Namespace, rows: int) -> None:
+def record(config: Config, args: argparse.Namespace, rows: int) -> None:
     """Tell the log that it was read, and about whom."""
     from contextlib import closing
 
@@ -156,7 +156,7 @@ def _record(config: Config, args: argparse.Namespace, rows: int) -> None:
 
     now = time.time()
     facts: dict[str, str | int | float] = {"command": args.command, "rows": rows}
-    if args.patient:
+    if getattr(args, "patient", ""):
         facts |= wiring.patients(config).seal_id(now, args.patient)
     with closing(wiring.ledger(config)) as ledger:
         ledger.record(Event("audit_read", actor=local_user(), facts=facts))

@@ -259,3 +259,36 @@ def test_an_erased_month_leaves_a_log_that_is_whole(nodectl, revealed):
     tail = nodectl("--config", revealed, "audit", "tail", "-n", "3", "--json").stdout
     told = [json.loads(line)["event"] for line in tail.splitlines()]
     assert told == ["audit_held", "audit_released", "audit_month_erased"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "xml"])
+def test_the_events_of_a_period_are_exported_with_patients_encrypted(
+    nodectl, revealed, tmp_path, form
+):
+    file = tmp_path / f"events.{form}"
+    export = ("--config", revealed, "audit", "export", "--format", form, "-o", file)
+
+    assert nodectl(*export).status == 0
+    text = file.read_text()
+    assert "original_restored" in text
+    assert "1CT1" not in text
+    assert "CompressedSamples" not in text
+    if form == "jsonl":
+        assert text == log_file(revealed).read_text()
+    settle(revealed)
+    assert '"command":"export"' in log_file(revealed).read_text().replace(" ", "")
+
+    again = nodectl(*export)
+    assert again.status == 2
+    assert "File exists" in again.stderr
+    past = nodectl(*export[:-1], tmp_path / "past", "--until", "2001-01-01")
+    assert past.stdout == "0 written\n"
+
+
+def test_an_exported_cell_is_no_formula(nodectl, site, tmp_path):
+    sink = wiring.audit_log(load(site))
+    sink.append(1, 1.8e9, Event("peer_rejected", "", "=cmd|x", "refused"))
+    sink.close()
+    file = tmp_path / "events.csv"
+    nodectl("--config", site, "audit", "export", "--format", "csv", "-o", file)
+    assert ",'=cmd|x," in file.read_text()
