@@ -19,7 +19,6 @@ from pydicom.data import get_testdata_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from node.copies import window_of
 from node.dicom import pixels, reader
 from node.errors import DoesNotFitError, SealnodeError
 from node.mark.classical.dct import CosineEmbedder
@@ -28,6 +27,7 @@ from node.mark.classical.dwt_svd import SingularValueEmbedder
 from node.mark.classical.lsb import LsbEmbedder
 from node.mark.quality import measure
 from node.mark.strength import displayed
+from node.sealing.copies import window_of
 from node.types import Carrier
 
 if TYPE_CHECKING:

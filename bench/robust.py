@@ -23,7 +23,6 @@ from pydicom.data import get_testdata_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from node.copies import window_of
 from node.dicom import pixels, reader
 from node.dicom.codecs import Decoder
 from node.errors import DoesNotFitError, SealnodeError
@@ -35,6 +34,7 @@ from node.mark.quality import measure
 from node.mark.reading import gather, score
 from node.mark.strength import displayed
 from node.mark.sync import places, template
+from node.sealing.copies import window_of
 from node.types import Carrier
 
 if TYPE_CHECKING:

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from node.copies import bitmap_of
 from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
 from node.failpoint import reach
 from node.seal import Order
+from node.sealing.copies import bitmap_of
 from node.types import Action, EntryState, Event, Part, Unsealable
 from node.worker import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from node.breakglass import Opening
-    from node.pseudonyms import Pseudonyms
+    from node.operating.breakglass import Opening
     from node.seal import Marked, Marker
-    from node.sharing import Shared, Sharer
+    from node.sealing.pseudonyms import Pseudonyms
+    from node.sealing.sharing import Shared, Sharer
     from node.spool.base import BlobStore, EntryClaim, Ledger
     from node.types import Delivery, Route
 

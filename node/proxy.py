@@ -16,18 +16,18 @@ from node import wiring
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from node.aftercare.readback import Readback
     from node.config.config import Config, Workstation
-    from node.desk import Desk
     from node.dicom.acceptance import Offer
     from node.dicom.pixels import Codec
     from node.dicom.query import Sender
     from node.dicom.sending import Originator
-    from node.gather import Gatherer
-    from node.qualify import Qualifier
-    from node.readback import Readback
+    from node.operating.qualify import Qualifier
+    from node.retrieval.desk import Desk
+    from node.retrieval.gather import Gatherer
+    from node.retrieval.witness import Witness
     from node.spool.base import Ledger
     from node.types import Destination, Peer
-    from node.witness import Witness
 
 RETRIEVED, EVIDENCE, DESK = "retrieved", "evidence", "witness.sock"  # in the state folder
 
@@ -36,10 +36,10 @@ def services(
     config: Callable[[], Config], ledger: Ledger, codec: Codec
 ) -> Callable[[Peer], Sequence[Offer]]:
     """Return what gives the services that a peer may use beside storage."""
-    from node.desk import ask, ask_names
     from node.dicom.query import QueryScp
     from node.dicom.transcode import transcode
-    from node.retrieve import Retriever
+    from node.retrieval.desk import ask, ask_names
+    from node.retrieval.retrieve import Retriever
 
     now = config()
     retriever = Retriever(
@@ -67,7 +67,7 @@ def services(
 
 def gatherer(config: Config, destination: Destination) -> Gatherer | None:
     """Return what gathers shares where one destination has one of each; None where it has none."""
-    from node.gather import Gatherer, keepers
+    from node.retrieval.gather import Gatherer, keepers
 
     names, threshold = keepers(config.routes, destination.name)
     if not names:
@@ -102,7 +102,7 @@ def sender(
 
 def desk(config: Config) -> Desk:
     """Return where the process that talks to workstations puts its questions."""
-    from node.desk import Desk
+    from node.retrieval.desk import Desk
 
     config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Desk(config.node.state / DESK)
@@ -110,8 +110,8 @@ def desk(config: Config) -> Desk:
 
 def witness(config: Config, codec: Codec) -> Witness:
     """Return what answers them."""
-    from node.judge import Evidence, Judge
-    from node.witness import Witness
+    from node.aftercare.judge import Evidence, Judge
+    from node.retrieval.witness import Witness
 
     return Witness(
         judge=Judge(wiring.examiner(config, codec)),
@@ -126,9 +126,9 @@ def witness(config: Config, codec: Codec) -> Witness:
 
 def qualifier(config: Config, destination: Destination, codec: Codec) -> Qualifier:
     """Return what finds out how a destination treats sealed objects."""
+    from node.aftercare.judge import Judge
     from node.dicom import pixels, reader
-    from node.judge import Judge
-    from node.qualify import Qualifier
+    from node.operating.qualify import Qualifier
     from node.seal import Order
 
     routes = [route for route in config.routes if destination.name in route.to and route.robust]
@@ -154,8 +154,8 @@ def qualifier(config: Config, destination: Destination, codec: Codec) -> Qualifi
 
 def readback(config: Config, destination: Destination, codec: Codec) -> Readback:
     """Return stage 4 for one destination."""
-    from node.judge import Evidence, Judge
-    from node.readback import Readback
+    from node.aftercare.judge import Evidence, Judge
+    from node.aftercare.readback import Readback
 
     state, rows = config.node.state, wiring.ledger(config)
     return Readback(
@@ -185,7 +185,7 @@ def _mapping(config: Config) -> Callable[[str], str] | None:
     :raises ConfigError: there is a mapping key, but it cannot be used.
     """
     from node.crypto.mapping import Mapping
-    from node.pseudonyms import Pseudonyms
+    from node.sealing.pseudonyms import Pseudonyms
 
     keys = wiring.keys(config)
     if not _renames(config) or not keys.may_map():

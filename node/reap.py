@@ -24,9 +24,9 @@ from node.types import EntryState, Event
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from node.accounts.keeping import Keeping
     from node.audit.base import AuditSink
-    from node.breakglass import BreakGlass
-    from node.keeping import Keeping
+    from node.operating.breakglass import BreakGlass
     from node.spool.base import BlobStore, Ledger
     from node.types import SpoolEntry
 

@@ -28,7 +28,7 @@ from node.types import Action, Event
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from node.about import Patients
+    from node.accounts.about import Patients
     from node.config.config import Workstation
     from node.dicom.scp import StoreRequest
     from node.spool.base import BlobStore, Ledger

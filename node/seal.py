@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import node
-from node.copies import window_of
 from node.crypto import record as records
 from node.dicom import headers, identity, marked, overlay, reader
 from node.dicom import pixels as pixel_data
 from node.dicom.declaration import Work
 from node.errors import DoesNotFitError, ProofError, QualityError, UnsealableError
 from node.mark import coarse, logo, quality, robust
-from node.report import measured
+from node.sealing.copies import window_of
+from node.sealing.report import measured
 from node.types import Limits, Record, VerdictKind
 from node.verify import HEADER, RECORD, frame, header_binding
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
     from node.mark.robust import Added
-    from node.pseudonyms import Pseudonyms
+    from node.sealing.pseudonyms import Pseudonyms
     from node.types import Binding, Quality
     from node.verify import Examiner
 
@@ -57,7 +57,7 @@ class Order:
     :param visible: show the logo over the image, as an overlay plane.
     :param recovery: seal a coarse copy of the image into it, as good as fits.
     :param robust: the robust mark to add where there is enough picture for it
-        (:mod:`node.copies`); empty for none.
+        (:mod:`node.sealing.copies`); empty for none.
     :param pseudonyms: what the object says instead of who it is about; None
         leaves that as it is.
     :param bitmap: a bitmap (``mark.bitmap``) that it is to carry as well where

@@ -26,19 +26,19 @@ from node.errors import (
     UnsealableError,
 )
 from node.mark import robust
-from node.recovery import recover
+from node.sealing.recovery import recover
 from node.types import Binding, Region, Verdict, VerdictKind
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from node.copies import Copies
     from node.crypto.base import Opener
     from node.crypto.envelope import Custodian
     from node.dicom.pixels import Codec, Pixels
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
+    from node.sealing.copies import Copies
     from node.types import Attribute, Extraction, Record
 
 RECORD, HEADER = b"record", b"header"  # purposes of a seal (docs/formats/payload-v1.md)
@@ -54,7 +54,7 @@ class Examination:
     :param exact: ``restored`` is the original, proved by its digests.
     :param extraction: what was read from the pixels, where a mark was found.
     :param approximate: samples with the changed regions as a coarse copy shows
-        them, if one was sealed; see :mod:`node.recovery`.
+        them, if one was sealed; see :mod:`node.sealing.recovery`.
     """
 
     verdict: Verdict

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from node.accounts.history import History
 from node.audit.log import JsonLog
 from node.crypto.pseudonym import Pseudonymizer
-from node.history import History
 from node.reap import drain
 from node.spool.memory import MemoryLedger
 from node.types import Action, Decision, DeliveryState, Event, Instance, Route

@@ -12,7 +12,7 @@ from node.audit.line import timestamp
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from node.access import Access
+    from node.accounts.access import Access
 
 COLUMNS = {
     "time": "TIME (UTC)",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from node.access import Access, Wanted
+    from node.accounts.access import Access, Wanted
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
@@ -50,7 +50,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def run_report(args: argparse.Namespace, out: Out) -> int:
     """Show the events that are asked for."""
-    from node.access import Wanted
+    from node.accounts.access import Wanted
 
     wanted = Wanted(
         since=moment(args.since),
@@ -64,7 +64,7 @@ def run_report(args: argparse.Namespace, out: Out) -> int:
 def run_who_revealed(args: argparse.Namespace, out: Out) -> int:
     """Show to whom an object, or what there is of a patient, was revealed."""
     from node import wiring
-    from node.access import REVEALS, Wanted
+    from node.accounts.access import REVEALS, Wanted
 
     if not args.uid and not args.patient:
         raise UsageError("no object is named", hint="give a SOP Instance UID, or --patient ID")
@@ -83,7 +83,7 @@ def run_who_revealed(args: argparse.Namespace, out: Out) -> int:
 
 def _show(args: argparse.Namespace, out: Out, wanted: Wanted, title: str) -> int:
     from node import wiring
-    from node.access import accesses
+    from node.accounts.access import accesses
     from node.cli import audit_pages as pages
 
     config = configured(args)

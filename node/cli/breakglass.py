@@ -17,10 +17,10 @@ from node.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
-    from node.breakglass import Opening
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
+    from node.operating.breakglass import Opening
 
 NAME = "breakglass"
 HELP = "let images of a route pass unsealed, for a reason and a while"
@@ -129,9 +129,9 @@ def _seconds(text: str) -> float:
 
 def _report(config: Config, route: str, out: Out) -> None:
     from node import wiring
+    from node.accounts.history import History
+    from node.accounts.trace import passed
     from node.cli.trace import when
-    from node.history import History
-    from node.trace import passed
 
     ledger = wiring.ledger(config)
     try:

@@ -15,11 +15,11 @@ from node.types import VerdictKind
 if TYPE_CHECKING:
     import argparse
 
-    from node.classical import Found
     from node.cli.arguments import Parser
     from node.cli.objects import Named
     from node.cli.output import Out
     from node.cli.reveals import Reveals
+    from node.sealing.classical import Found
     from node.verify import Examination, Examiner
 
 NAME = "extract"

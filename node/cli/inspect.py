@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.copies import Copies, Copy
     from node.dicom.pixels import Codec
     from node.dicom.reader import DicomObject
+    from node.sealing.copies import Copies, Copy
 
 NAME = "inspect"
 HELP = "show what an object is, whether it is sealed, and how much it could carry"
@@ -116,8 +116,8 @@ def inspected(
 
     :raises UnreadableError: it is neither a DICOM object nor a picture.
     """
-    from node.copies import read_picture
     from node.dicom import reader
+    from node.sealing.copies import read_picture
 
     try:
         obj = reader.read(data)
@@ -137,9 +137,9 @@ def _object(
     obj: DicomObject, codec: Codec, copies: Copies | None, *, search: bool, embedder: str
 ) -> tuple[dict[str, Any], Copy | None]:
     from node import wiring
-    from node.classical import SEAL
     from node.dicom import derived, marked, pixels
     from node.mark import quality
+    from node.sealing.classical import SEAL
 
     hint = (marked.private_value(obj, marked.KEY_HINT) or b"").strip(b" \0")
     in_header = marked.private_value(obj, marked.SEALED_RECORD) is not None

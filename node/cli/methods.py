@@ -10,12 +10,12 @@ from node.errors import SealnodeError, UnreadableError
 from node.mark.classical import NAMES
 
 if TYPE_CHECKING:
-    from node.classical import Found
     from node.cli.arguments import Parser
     from node.cli.objects import Named, Target
     from node.cli.output import Out
     from node.config.config import Config
     from node.dicom.pixels import Codec
+    from node.sealing.classical import Found
 
 
 def add_embedder(parser: Parser, purpose: str) -> None:
@@ -35,7 +35,7 @@ def seal(
 ) -> int:
     """Mark each file by a method and say what became of it; return the exit status."""
     from node import wiring
-    from node.classical import WARNING
+    from node.sealing.classical import WARNING
 
     score = Score()
     out.warning(f"{name} is {WARNING}")

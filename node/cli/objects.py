@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
-    from node.gather import Gatherer
+    from node.retrieval.gather import Gatherer
     from node.types import Destination
 
 
@@ -115,7 +115,7 @@ def _gathered(
     args: argparse.Namespace, gatherer: Gatherer, folder: Path, out: Out
 ) -> Iterator[Named | UnreachableError]:
     """Yield objects that were put together of shares, or why one could not be."""
-    from node.gather import report
+    from node.retrieval.gather import report
 
     keys = {
         "StudyInstanceUID": args.study,

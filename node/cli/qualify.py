@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
-    from node.qualify import Qualification
+    from node.operating.qualify import Qualification
     from node.types import Destination
 
 NAME = "qualify"
@@ -97,7 +97,7 @@ def _known(config: Config, peer: Destination) -> Qualification:
 
 
 def _accepted(reason: str, peer: Destination) -> Qualification:
-    from node.qualify import Qualification, place_of
+    from node.operating.qualify import Qualification, place_of
 
     if not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
         raise UsageError(f"the reason must have 1 to {MAX_REASON} printable characters")
@@ -107,7 +107,7 @@ def _accepted(reason: str, peer: Destination) -> Qualification:
 def _run(config: Config, peer: Destination, out: Out) -> Qualification:
     from node import proxy, wiring
     from node.dicom.phantom import phantoms
-    from node.qualify import Qualification, place_of, result_of
+    from node.operating.qualify import Qualification, place_of, result_of
 
     cases = []
     with wiring.codec() as codec:

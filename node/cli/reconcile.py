@@ -13,9 +13,9 @@ from node.errors import UsageError
 if TYPE_CHECKING:
     import argparse
 
+    from node.accounts.reconcile import Reconciliation
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.reconcile import Reconciliation
 
 NAME = "reconcile"
 HELP = "account for every object that was acknowledged"
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
     """Print the sums, then the differences."""
     config = configured(args)
     from node import wiring
-    from node.history import History
-    from node.reconcile import reconcile
+    from node.accounts.history import History
+    from node.accounts.reconcile import reconcile
 
     now = time.time()
     since, until = _span(args, now)
@@ -88,8 +88,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
 
 def _report(found: Reconciliation, limit: int, out: Out) -> None:
+    from node.accounts.reconcile import Sum
     from node.cli.trace import when
-    from node.reconcile import Sum
 
     rows = [
         {"day": day, "route": route, "destination": destination, **asdict(sums)}

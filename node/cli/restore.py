@@ -61,7 +61,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Restore each object and say what became of it."""
     from node import wiring
-    from node.recovery import approximation
+    from node.sealing.recovery import approximation
 
     config = configured(args)
     score = Score()

@@ -12,7 +12,7 @@ from node.types import Event
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from node.about import Patients
+    from node.accounts.about import Patients
     from node.config.config import Config
     from node.crypto.pseudonym import Pseudonymizer
     from node.spool.base import Ledger

@@ -97,8 +97,8 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Seal each file and say what became of it."""
     from node import wiring
-    from node.copies import bitmap_of
     from node.seal import Order
+    from node.sealing.copies import bitmap_of
 
     config = configured(args)
     route = _route(args.route, config)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from node.breakglass import Opening
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
+    from node.operating.breakglass import Opening
     from node.spool.aftercare import Finding, Found
     from node.spool.base import Stats
     from node.spool.commitment import Owed

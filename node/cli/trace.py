@@ -11,9 +11,9 @@ from node.cli.arguments import configured
 if TYPE_CHECKING:
     import argparse
 
+    from node.accounts.trace import Life, Step
     from node.cli.arguments import Parser
     from node.cli.output import Out
-    from node.trace import Life, Step
 
 NAME = "trace"
 HELP = "tell one object's life, from its arrival to whoever retrieved it"
@@ -51,8 +51,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
     """Print the steps, then what lies in the spool now."""
     config = configured(args)
     from node import wiring
-    from node.history import History
-    from node.trace import trace
+    from node.accounts.history import History
+    from node.accounts.trace import trace
 
     ledger = wiring.ledger(config)
     try:

@@ -65,7 +65,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Print a verdict for each object."""
     from node import wiring
-    from node.report import picture
+    from node.sealing.report import picture
 
     config = configured(args)
     score = Score()
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
 def findings(path: Path, found: Examination) -> dict[str, Any]:
     """Return a verdict and its evidence as facts."""
-    from node.report import cost
+    from node.sealing.report import cost
 
     verdict = found.verdict
     facts: dict[str, Any] = {

@@ -14,10 +14,10 @@ from node.wiring.stages import worker_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from node.commitment import Commitment, Reports
+    from node.aftercare.commitment import Commitment, Reports
+    from node.aftercare.promise import Reporter
     from node.config.config import Config
     from node.dicom.commitment import CommitmentScp, Report
-    from node.promise import Reporter
     from node.spool.base import Ledger
     from node.types import Destination, Peer, Source
 
@@ -26,7 +26,7 @@ class Intake:
     """What the receiving process does with requests and reports: keep them."""
 
     def __init__(self, config: Callable[[], Config], rows: Ledger) -> None:
-        from node.promise import Requests
+        from node.aftercare.promise import Requests
 
         pseudonym = keys(config()).pseudonymizer().pseudonym
         self._config = config
@@ -64,7 +64,7 @@ def commitment_scp(
 
 def reports(config: Config, rows: Ledger) -> Reports:
     """Return what takes the words of destinations."""
-    from node.commitment import Reports
+    from node.aftercare.commitment import Reports
 
     pseudonym = keys(config).pseudonymizer().pseudonym
     return Reports(ledger=rows, pseudonym=pseudonym, chance=random.random)
@@ -72,7 +72,7 @@ def reports(config: Config, rows: Ledger) -> Reports:
 
 def commitment(config: Config, destination: Destination) -> Commitment:
     """Return what asks one destination."""
-    from node.commitment import Commitment
+    from node.aftercare.commitment import Commitment
     from node.dicom.commitment import CommitmentScu
 
     rows = ledger(config)
@@ -89,7 +89,7 @@ def commitment(config: Config, destination: Destination) -> Commitment:
 
 def reporter(config: Config) -> Reporter:
     """Return what answers sources."""
-    from node.promise import Reporter
+    from node.aftercare.promise import Reporter
 
     return Reporter(
         ledger=ledger(config),

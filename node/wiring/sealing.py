@@ -13,15 +13,15 @@ from node.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from node.classical import Method
     from node.config.config import Config
-    from node.copies import Copies
     from node.crypto.keyring import DirectoryKeys
     from node.dicom.pixels import Codec
     from node.mark.base import Embedder
-    from node.pseudonyms import Pseudonyms
     from node.seal import Marker
-    from node.sharing import Namer, Sharer
+    from node.sealing.classical import Method
+    from node.sealing.copies import Copies
+    from node.sealing.pseudonyms import Pseudonyms
+    from node.sealing.sharing import Namer, Sharer
     from node.types import Route
     from node.verify import Examiner
 
@@ -43,7 +43,7 @@ def embedder() -> Embedder:
 
 def classical(name: str, codec: Codec) -> Method:
     """Return what marks and reads files by a classical method; see ``node.mark.classical``."""
-    from node.classical import Method
+    from node.sealing.classical import Method
 
     return Method(classical_embedder(name), codec)
 
@@ -86,7 +86,7 @@ def examiner(config: Config, codec: Codec) -> Examiner:
 
 def copies(config: Config) -> Copies:
     """Return what tells whose image a lossy copy is of."""
-    from node.copies import Copies
+    from node.sealing.copies import Copies
 
     return Copies(config.hospitals.values(), keys(config).robust_key(), config.routes)
 
@@ -104,14 +104,14 @@ def marker(config: Config, codec: Codec) -> Marker:
 
 def namer(config: Config) -> Namer:
     """Return what says how shares are called where they are kept."""
-    from node.sharing import Namer
+    from node.sealing.sharing import Namer
 
     return Namer(keys(config).pseudonymizer().digest)
 
 
 def sharer(config: Config) -> Sharer:
     """Return what divides sealed objects; it needs the key that signs shares."""
-    from node.sharing import Sharer
+    from node.sealing.sharing import Sharer
 
     return Sharer(keys(config).share_signer(), namer(config))
 
@@ -123,7 +123,7 @@ def pseudonyms(config: Config, route: Route) -> Pseudonyms | None:
     """
     from node.crypto.envelope import Envelope
     from node.crypto.mapping import Mapping
-    from node.pseudonyms import Pseudonyms
+    from node.sealing.pseudonyms import Pseudonyms
     from node.types import Profile
 
     if route.uid == "keep":

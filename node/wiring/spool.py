@@ -11,11 +11,11 @@ from node.wiring.sealing import keys
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from node.about import Patients
+    from node.accounts.about import Patients
     from node.audit.log import JsonLog
-    from node.breakglass import BreakGlass
     from node.config.config import Config
-    from node.qualify import Register
+    from node.operating.breakglass import BreakGlass
+    from node.operating.qualify import Register
     from node.spool.base import BlobStore, Ledger
     from node.spool.storage import Storage
     from node.worker import Doorbell
@@ -34,14 +34,14 @@ def ledger(config: Config) -> Ledger:
 
 def register(config: Config) -> Register:
     """Return what is known of how destinations treat sealed objects."""
-    from node.qualify import Register
+    from node.operating.qualify import Register
 
     return Register(config.node.state / "qualified.json")
 
 
 def break_glass(config: Config) -> BreakGlass:
     """Return what lets images pass unsealed for a while."""
-    from node.breakglass import BreakGlass
+    from node.operating.breakglass import BreakGlass
 
     routes = {route.name: route for route in config.routes}
     return BreakGlass(config.node.state / "breakglass.json", routes, config.node.break_glass_max)
@@ -87,7 +87,7 @@ def audit_log(config: Config) -> JsonLog:
 
 def patients(config: Config) -> Patients:
     """Return what notes patients in audit events."""
-    from node.about import Patients
+    from node.accounts.about import Patients
     from node.crypto.months import MonthSealer
 
     officer = keys(config).audit_officer() if config.audit.patients else None

@@ -20,12 +20,12 @@ from node.wiring.spool import audit_folder, blobs, break_glass, doorbell, ledger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from node.accounts.messenger import Messenger
     from node.audit.base import AuditSink
-    from node.breakglass import BreakGlass
     from node.config.config import Config
     from node.dicom.pixels import Codec
     from node.forward import Forwarder
-    from node.messenger import Messenger
+    from node.operating.breakglass import BreakGlass
     from node.process import Processor
     from node.reap import Reaper
     from node.receive import StorageReceiver
@@ -142,8 +142,8 @@ def proved(rows: Ledger, routes: dict[str, Route], glass: BreakGlass, delivery: 
 
 def reaper(config: Config, sink: AuditSink) -> Reaper:
     """Return stage 5."""
+    from node.accounts.keeping import Keeping
     from node.audit.witness import WitnessFolder
-    from node.keeping import Keeping
     from node.reap import Reaper
 
     rows, directory, place = ledger(config), audit_folder(config), config.audit.witness
@@ -169,10 +169,10 @@ def reaper(config: Config, sink: AuditSink) -> Reaper:
 
 def messenger(config: Config) -> Messenger:
     """Return what sends the audit log on as DICOM audit messages."""
+    from node.accounts.messenger import Messenger
     from node.audit.following import Follower
     from node.audit.messages import Writer
     from node.audit.syslog import Transport
-    from node.messenger import Messenger
 
     there, kept = config.syslog, config.node.state / "syslog.json"
     return Messenger(

@@ -14,11 +14,11 @@ from pydicom import dcmread
 from sealing import ORDER, marker, sample
 
 from node.config.config import Hospital
-from node.copies import Copies
 from node.crypto.keyring import MemoryKeys
 from node.dicom.codecs import Decoder
 from node.mark.embedder import TiledEmbedder
 from node.mark.message import own
+from node.sealing.copies import Copies
 from node.types import Region, VerdictKind
 from node.verify import Examiner
 

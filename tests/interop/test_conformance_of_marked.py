@@ -19,7 +19,7 @@ from sealing import ORDER, marker, sample
 from node.crypto.keyring import MemoryKeys
 from node.crypto.mapping import Mapping
 from node.dicom.codecs import Decoder
-from node.pseudonyms import Pseudonyms
+from node.sealing.pseudonyms import Pseudonyms
 from node.types import Profile
 
 if TYPE_CHECKING:

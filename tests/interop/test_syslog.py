@@ -13,11 +13,11 @@ from certificates import Certificates
 from peers import TUNED, needed, program
 from running import free_ports, listening, wait_for
 
+from node.accounts.messenger import Messenger
 from node.audit.following import Follower
 from node.audit.log import JsonLog
 from node.audit.messages import Writer
 from node.audit.syslog import Transport
-from node.messenger import Messenger
 from node.types import Event
 
 pytestmark = [pytest.mark.peers, pytest.mark.slow]

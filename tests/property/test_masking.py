@@ -17,7 +17,7 @@ from sealing import ORDER, examiner, marker
 from node.crypto.keyring import MemoryKeys
 from node.crypto.mapping import Mapping
 from node.dicom.actions import table
-from node.pseudonyms import Pseudonyms
+from node.sealing.pseudonyms import Pseudonyms
 from node.types import Profile, VerdictKind
 
 KEYS = MemoryKeys([b"k" * 32])

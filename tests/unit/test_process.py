@@ -10,7 +10,6 @@ import pytest
 from pydicom import dcmread
 from sealing import ORDER, RECEIVED_AT, examiner, marker, sample
 
-from node.breakglass import Opening
 from node.crypto.keyring import MemoryKeys
 from node.crypto.mapping import Mapping
 from node.dicom.codecs import Decoder
@@ -23,10 +22,11 @@ from node.errors import (
 )
 from node.mark.embedder import TiledEmbedder
 from node.mark.quality import read
+from node.operating.breakglass import Opening
 from node.process import Processor
-from node.pseudonyms import Pseudonyms
-from node.report import cost
 from node.seal import Marker
+from node.sealing.pseudonyms import Pseudonyms
+from node.sealing.report import cost
 from node.spool.memory import MemoryBlobs, MemoryLedger
 from node.types import (
     Action,

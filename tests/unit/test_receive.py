@@ -20,7 +20,7 @@ from pynetdicom import AE
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from structlog.testing import capture_logs
 
-from node.about import Patients
+from node.accounts.about import Patients
 from node.dicom import reader
 from node.dicom.scp import RejectedError, StoreRequest
 from node.dicom.scu import StorageScu, echo

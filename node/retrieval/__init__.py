@@ -1,0 +1,1 @@
+"""Stage 4 for workstations: what is asked for through the node is verified on its way."""

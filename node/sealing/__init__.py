@@ -1,0 +1,1 @@
+"""What sealing and verifying are made of beside the seal itself."""
