@@ -10,6 +10,7 @@ from node.cli import audit_export as export
 from node.cli import audit_keeping as keeping
 from node.cli import audit_proofs as proofs
 from node.cli import audit_reports as reports
+from node.cli import trace as lives
 from node.cli.actor import local_user
 from node.cli.arguments import configured
 from node.errors import AuditError
@@ -63,6 +64,7 @@ def add_arguments(parser: Parser) -> None:
     tail.add_argument(
         "-n", metavar="N", dest="count", type=int, default=LAST, help=f"so many (default: {LAST})"
     )
+    lives.add_arguments(commands.add_parser("trace", description="as 'nodectl trace'"))
     commands.add_parser(
         "rejoin", description="go on after ledger or log was restored; the node must not run"
     )
@@ -133,6 +135,7 @@ COMMANDS = {
     "gaps": proofs.run_gaps,
     "tail": _tail,
     "rejoin": _rejoin,
+    "trace": lives.run,
     **reports.RUN,
     **keeping.RUN,
     **export.RUN,

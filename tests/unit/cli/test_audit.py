@@ -292,3 +292,10 @@ def test_an_exported_cell_is_no_formula(nodectl, site, tmp_path):
     file = tmp_path / "events.csv"
     nodectl("--config", site, "audit", "export", "--format", "csv", "-o", file)
     assert ",'=cmd|x," in file.read_text()
+
+
+def test_trace_is_found_here_too(nodectl, revealed):
+    uid = dcmread(get_testdata_file("CT_small.dcm")).SOPInstanceUID
+    assert nodectl("--config", revealed, "audit", "trace", uid).stdout == (
+        nodectl("--config", revealed, "trace", uid).stdout
+    )
