@@ -255,7 +255,7 @@ class Examiner:
             reason = f"cannot carry a mark: {code}" if code else "no mark under any key of the ring"
             return Examination(Verdict(VerdictKind.UNMARKED, reason), pixels=pixels)
         if not ours:
-            reason = f"sealed under key {shown}, which is not in the ring"
+            reason = f"sealed under key {shown}, which {self._opener.fate(shown)}"
             return Examination(
                 Verdict(VerdictKind.NOT_OUR_KEY, reason, key_id=shown), pixels=pixels
             )

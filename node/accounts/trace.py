@@ -210,3 +210,30 @@ def passed(history: History) -> list[Passed]:
             elif former:  # sealed after all, forgotten, or another object with this number
                 done.append(passing.pop(entry))
     return sorted([*done, *passing.values()], key=lambda one: one.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What the audit log knows to be sealed under one key.
+
+    :param objects: how many, as far back as the log goes.
+    :param last: when the last one was; seconds since the epoch, 0 if there is none.
+    """
+
+    objects: int
+    last: float
+
+
+def sealed_under(history: History, key_id: str) -> Sealed:
+    """Return what was sealed under the key of an id (hexadecimal).
+
+    :raises AuditError: the audit log cannot be read.
+    """
+    objects: set[str] = set()
+    last = 0.0
+    for told in history.events(naming=[f'"key_id":"{key_id}"']):
+        event = told.event
+        if event.event == "entry_sealed" and event.facts.get("key_id") == key_id:
+            objects.add(event.object)
+            last = max(last, told.at)
+    return Sealed(len(objects), last)

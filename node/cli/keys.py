@@ -1,4 +1,4 @@
-"""``nodectl keys``: make, show, rotate and check the keys of the site."""
+"""``nodectl keys``: make, show, rotate, check and end the keys of the site."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from node.cli import keys_end
 from node.cli.arguments import configured
+from node.cli.confirm import add_yes, confirmed
 from node.cli.keys_audit import audited
-from node.crypto import custody, keyfile, lock, recipient
+from node.crypto import custody, ending, keyfile, lock, recipient
 from node.crypto.document import format_time
+from node.crypto.epoch import Ending
 from node.crypto.keyring import IDENTITY, ROBUST, DirectoryKeys
 from node.crypto.suites import SUITES
 from node.errors import ConfigError, NotOurKeyError, UnreadableError, UsageError
@@ -26,13 +29,15 @@ if TYPE_CHECKING:
     from node.crypto.recipient import Recipient
 
 NAME = "keys"
-HELP = "make, show, rotate and check the keys"
+HELP = "make, show, rotate, check and end the keys"
 EPILOG = """
 The node seals under an epoch key; rotate it every month or so. A capsule in
 the folder epochs/ holds each epoch key, wrapped for every recipient: what was
 sealed opens as long as one recipient's private key and the capsules live.
 Copy the whole key folder to a safe place after every change, and check the
 copy with verify-backup. Run this verb as the user who owns the key folder.
+retire lets an epoch seal no more. destroy makes all that was sealed under it
+unreadable for ever. What cannot be taken back asks for a word to be typed.
 Who changed what is told to the audit log of the configuration.
 
 EXAMPLES
@@ -41,23 +46,28 @@ EXAMPLES
   nodectl --config /etc/sealnode keys verify-backup /mnt/safe/keys
   nodectl keys recipients new archive --out /mnt/stick
   nodectl --config /etc/sealnode keys recipients add /mnt/stick/archive.pub
+  nodectl --config /etc/sealnode keys destroy 1a2b3c4d
 
 EXIT STATUS
   0   done; for verify-backup: the copy opens every epoch
-  2   the command line makes no sense
+  2   the command line makes no sense, or nobody confirmed it
   3   the keys are not as they should be; nothing was changed
   4   a file is no recipient
-  12  verify-backup: the copy does not open every epoch
+  12  verify-backup: the copy does not open every epoch; or there is no such key
 """
 _EPOCHS = {
     "epoch": "EPOCH",
     "key_id": "KEY",
     "created": "CREATED",
-    "current": "CURRENT",
+    "state": "STATE",
     "opens": "OPENS",
     "recipients": "RECIPIENTS",
 }
 _RECIPIENTS = {"name": "NAME", "suite": "SUITE", "id": "ID", "created": "CREATED"}
+_REMOVAL = [
+    "a new epoch begins, which they cannot open; what was sealed before stays open to them:",
+    "whoever had a key may have kept it, and no tool can take it back",
+]
 _FINDINGS = {"epoch": "EPOCH", "key_id": "KEY", "state": "STATE"}
 
 
@@ -78,6 +88,7 @@ def add_arguments(parser: Parser) -> None:
     commands.add_parser("rotate", description="begin a new epoch for all recipients")
     backup = commands.add_parser("verify-backup", description="prove that a copy opens every epoch")
     backup.add_argument("backup", metavar="DIR", type=Path, help="a copy of the key folder")
+    keys_end.add_commands(commands)
     _add_recipients(commands.add_parser("recipients", description="show or change who may open"))
 
 
@@ -99,7 +110,9 @@ def run(args: argparse.Namespace, out: Out) -> int:
             "add": _recipient_add,
             "remove": _recipient_remove,
         }[args.change]
-    with audited(args, out):
+    with audited(args, out) as facts:
+        if args.command in keys_end.COMMANDS:
+            return keys_end.COMMANDS[args.command](args, _directory(args), out, facts)
         return commands[args.command](args, out)
 
 
@@ -138,6 +151,7 @@ def _add_recipients(parser: Parser) -> None:
     add.add_argument("--history", action="store_true", help="let them open earlier epochs, too")
     remove = changes.add_parser("remove", description="begin an epoch that someone cannot open")
     remove.add_argument("name", metavar="NAME", help="as 'recipients list' shows it")
+    add_yes(remove, "NAME")
 
 
 def _new(args: argparse.Namespace, out: Out) -> int:
@@ -153,19 +167,22 @@ def _new(args: argparse.Namespace, out: Out) -> int:
 
 def _list(args: argparse.Namespace, out: Out) -> int:
     keys = DirectoryKeys(_directory(args))
-    capsules = keys.capsules()
-    if not capsules:
+    rows = [_facts(keys, one) for one in keys.capsules()]
+    known = {row["key_id"] for row in rows}
+    rows += [_left(one) for one in keys.endings() if one.key_id.hex() not in known]
+    if not rows:
         raise keyfile.mistake(keys.directory, "holds no epoch", "nodectl keys new makes keys")
-    out.table([_facts(keys, capsule) for capsule in capsules], _EPOCHS)
+    out.table(sorted(rows, key=lambda row: -row["epoch"]), _EPOCHS)
     return 0
 
 
 def _show(args: argparse.Namespace, out: Out) -> int:
     keys = DirectoryKeys(_directory(args))
     wanted = args.key_id or keys.epoch().key.key_id.hex()
-    found = next((one for one in keys.capsules() if one.id == wanted), None)
-    if found is None:
-        raise NotOurKeyError("there is no epoch of this key", hint="see 'nodectl keys list'")
+    found = ending.find(keys.directory, wanted)
+    if isinstance(found, Ending):
+        out.answer(_left(found))
+        return 0
     slots = [{"name": slot.name, "suite": slot.suite, "id": slot.recipient} for slot in found.slots]
     shown = [f"{slot['name']} ({slot['suite']} {slot['id']})" for slot in slots]
     facts = _facts(keys, found)
@@ -201,10 +218,13 @@ def _verify_backup(args: argparse.Namespace, out: Out) -> int:
     findings = custody.verify_backup(_directory(args), args.backup)
     rows = [{"epoch": one.epoch, "key_id": one.key_id, "state": one.state} for one in findings]
     out.table(rows, _FINDINGS)
-    bad = sum(1 for one in findings if one.state != "opens")
+    left = [one.key_id for one in findings if one.state == "not_destroyed"]
+    if left:
+        out.warning(f"the copy still holds what opens destroyed epochs: {', '.join(left)}")
+    bad = len(findings) - len(left) - sum(1 for one in findings if one.state == "opens")
     if bad:
         raise NotOurKeyError(
-            f"the copy does not open {bad} of {len(findings)} epochs",
+            f"the copy does not open {bad} of {len(findings) - len(left)} epochs",
             hint="copy the whole key folder again",
         )
     return 0
@@ -254,11 +274,13 @@ def _recipient_add(args: argparse.Namespace, out: Out) -> int:
 
 def _recipient_remove(args: argparse.Namespace, out: Out) -> int:
     directory = _directory(args)
+    if args.name in {one.name for one in DirectoryKeys(directory).recipients()}:
+        confirmed(args.name, args.yes, _REMOVAL, out)
     made = custody.remove_recipient(directory, args.name, clock=time.time)
     out.answer(
         {**_created(made, directory), "name": args.name, "result": "removed"},
         f"removed {args.name} and began epoch {made.epoch}, key {made.id}\n"
-        "what was sealed before stays open to them\n"
+        "what was sealed before stays open to them: whoever had a key may have kept it\n"
         "start the node again to seal under the new key",
     )
     return 0
@@ -294,13 +316,32 @@ def _created(made: Capsule, directory: Path) -> dict[str, Any]:
 
 
 def _facts(keys: DirectoryKeys, capsule: Capsule) -> dict[str, Any]:
+    ended = next((one for one in keys.endings() if one.key_id == capsule.key_id), None)
+    current = capsule.key_id == _current(keys)
+    state = "current" if current else "former"
+    if ended is not None:
+        state = f"{ended.words}, but its capsule is here" if ended.destroyed else ended.words
     return {
         "epoch": capsule.epoch,
         "key_id": capsule.id,
         "created": format_time(capsule.created),
-        "current": capsule.key_id == _current(keys),
-        "opens": _opens(keys, capsule),
+        "state": state,
+        "current": current,
+        "opens": _opens(keys, capsule) if not (ended and ended.destroyed) else False,
         "recipients": [slot.name for slot in capsule.slots],
+    }
+
+
+def _left(ended: Ending) -> dict[str, Any]:
+    """Return what is known of a destroyed epoch."""
+    return {
+        "epoch": ended.number,
+        "key_id": ended.key_id.hex(),
+        "created": format_time(ended.created),
+        "state": ended.words,
+        "current": False,
+        "opens": False,
+        "recipients": [],
     }
 
 

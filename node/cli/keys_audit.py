@@ -23,19 +23,22 @@ ELSEWHERE = {"recipients new", "recipients unlock"}  # write to a folder that a 
 
 
 @contextmanager
-def audited(args: argparse.Namespace, out: Out) -> Iterator[None]:
+def audited(args: argparse.Namespace, out: Out) -> Iterator[dict[str, str | int | float]]:
     """Tell the audit log what a key command changes, or that it failed.
+
+    Gives the facts of the event, to which the command may add.
 
     Where no configuration is named there is no log to tell.
 
     :raises SpoolFullError: the log cannot be told; then nothing is changed.
     """
     command = f"{args.command} {getattr(args, 'change', '')}".strip()
+    facts: dict[str, str | int | float] = {"command": command}
     if command in READING:
-        yield
+        yield facts
         return
     if args.config is None:
-        yield
+        yield facts
         if command not in ELSEWHERE:
             out.note("no audit log was told: no configuration is named")
         return
@@ -44,11 +47,10 @@ def audited(args: argparse.Namespace, out: Out) -> Iterator[None]:
     config = configured(args)
     directory = args.keys or config.node.keys
     ledger = wiring.ledger(config)
-    facts: dict[str, str | int | float] = {"command": command}
     outcome = "failure"
     before = _state(directory)
     try:
-        yield
+        yield facts
         outcome = "success"
     except SealnodeError as error:
         facts["code"] = error.code
@@ -72,6 +74,7 @@ def _state(directory: Path) -> set[str]:
         for capsule in keys.capsules():
             found |= {f"epoch {capsule.epoch} {capsule.id}"}
             found |= {f"epoch {capsule.epoch} for {slot.name}" for slot in capsule.slots}
+        found |= {f"epoch {one.number} {one.words}" for one in keys.endings()}
         found.add(f"current {keys.epoch().key.key_id.hex()}")
     except ConfigError:
         found.add("unreadable")

@@ -46,6 +46,16 @@ class Opener(Protocol):
         """
         ...
 
+    def fate(self, key_id: str) -> str:
+        """Return what is known of a key that the ring does not hold.
+
+        Goes on from "a key that": ``"is not in the ring"``, ``"was destroyed
+        on 2026-11-22"``.
+
+        :param key_id: hexadecimal, or whatever an object calls a key id.
+        """
+        ...
+
     def tag_keys(self, binding: Binding) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key id, 32-byte mark key) for every epoch, newest first."""
         ...

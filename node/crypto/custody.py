@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node.crypto import capsule as capsules
 from node.crypto import keyfile, keyring, lock, recipient
-from node.crypto.keyring import DirectoryKeys, Epoch
+from node.crypto.epoch import Epoch
+from node.crypto.keyring import DirectoryKeys
 from node.crypto.seal import KEY_BYTES, EpochKey, EpochSealer, KeyringOpener
 from node.crypto.shares import signer
 from node.errors import ConfigError, DamagedError, UsageError
@@ -45,7 +46,8 @@ _CANARY = Binding("1.2.840.10008.1.1", "2.25.0")
 class Finding:
     """What a backup does with one epoch of the site.
 
-    :param state: ``opens``, ``missing``, ``damaged`` or ``not_for_this_identity``.
+    :param state: ``opens``, ``missing``, ``damaged``, ``not_for_this_identity``,
+        or ``not_destroyed``: the copy holds the capsule of a destroyed epoch.
     """
 
     epoch: int
@@ -121,8 +123,8 @@ def rotate(directory: Path, *, clock: Clock, random: Random = os.urandom) -> Cap
 
     :raises ConfigError: there are no keys, no recipients, or the disk refuses.
     """
-    with _locked(directory):
-        return _rotate(DirectoryKeys(directory), clock, random)
+    with locked(directory):
+        return begin(DirectoryKeys(directory), clock, random)
 
 
 def add_recipient(directory: Path, added: Recipient, *, history: bool = False) -> list[Capsule]:
@@ -131,7 +133,7 @@ def add_recipient(directory: Path, added: Recipient, *, history: bool = False) -
     :param history: the earlier epochs too; needs the identity in ``recipient.key``.
     :raises ConfigError: the name is taken, a key is missing, or the disk refuses.
     """
-    with _locked(directory):
+    with locked(directory):
         keys = DirectoryKeys(directory)
         for known in keys.recipients():
             if known.id == added.id or known.name == added.name:
@@ -154,7 +156,7 @@ def remove_recipient(
     :raises ConfigError: there is no such recipient, it is the last one, or the
         disk refuses.
     """
-    with _locked(directory):
+    with locked(directory):
         keys = DirectoryKeys(directory)
         names = [one.name for one in keys.recipients()]
         if name not in names:
@@ -174,7 +176,7 @@ def remove_recipient(
             keyfile.sync_directory(directory / keyring.RECIPIENTS)
         except OSError as error:
             raise keyfile.mistake(_pub(directory, name), f"stays: {error.strerror}") from None
-        return _rotate(keys, clock, random)
+        return begin(keys, clock, random)
 
 
 def verify_backup(directory: Path, backup: Path) -> list[Finding]:
@@ -187,9 +189,14 @@ def verify_backup(directory: Path, backup: Path) -> list[Finding]:
     live, copy = DirectoryKeys(directory), DirectoryKeys(backup)
     current = live.epoch()
     identity = copy.identity()
-    return [
-        Finding(one.epoch, one.id, _judge(copy, one, identity, current)) for one in live.capsules()
+    gone = {one.key_id: one for one in live.endings() if one.destroyed}
+    found = [
+        Finding(one.epoch, one.id, _judge(copy, one, identity, current))
+        for one in live.capsules()
+        if one.key_id not in gone
     ]
+    left = [one for one in gone.values() if copy.capsule_path(one.key_id).exists()]
+    return found + [Finding(one.number, one.key_id.hex(), "not_destroyed") for one in left]
 
 
 def write_identity(
@@ -244,21 +251,26 @@ def audit_key_pair(name: str, seed: bytes) -> tuple[bytes, bytes]:
     )
 
 
-def _rotate(keys: DirectoryKeys, clock: Clock, random: Random) -> Capsule:
-    old = keys.epoch()
+def begin(keys: DirectoryKeys, clock: Clock, random: Random) -> Capsule:
+    """Begin a new epoch in a directory that is locked, and return its capsule.
+
+    :raises ConfigError: as :func:`rotate`.
+    """
+    old = keys.held()
     recipients = keys.recipients()
     if not recipients:
         raise keyfile.mistake(
             keys.directory / keyring.RECIPIENTS, "is empty", "put the .pub files back"
         )
     existing = keys.capsules()
-    taken = {capsule.key_id for capsule in existing}
+    ended = keys.endings()
+    taken = {capsule.key_id for capsule in existing} | {one.key_id for one in ended}
     now = clock()
-    number = max(capsule.epoch for capsule in existing) + 1
+    numbers = [capsule.epoch for capsule in existing] + [one.number for one in ended]
     key = EpochKey(random(KEY_BYTES))
     while key.key_id in taken:
         key = EpochKey(random(KEY_BYTES))
-    made = capsules.make(key, max(number, old.number + 1), now, recipients)
+    made = capsules.make(key, max([*numbers, old.number]) + 1, now, recipients)
     keyfile.write(keys.capsule_path(key.key_id), made.render(), keyfile.PUBLIC)
     text = Epoch(made.epoch, made.created, key).render()
     keyfile.write(keys.directory / keyring.EPOCH, text, keyfile.SECRET)
@@ -316,7 +328,11 @@ def _pub(directory: Path, name: str) -> Path:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
+    """Let nobody else change a key directory meanwhile.
+
+    :raises ConfigError: it is none, or others can write it.
+    """
     keyfile.check_directory(directory)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

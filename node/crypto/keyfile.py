@@ -83,6 +83,28 @@ def write(path: Path, data: bytes, mode: int) -> None:
         raise mistake(path, f"cannot be written: {error.strerror}") from None
 
 
+def shred(path: Path) -> None:
+    """Write over a file, durably, and remove it; one that is not there is gone already.
+
+    SECURITY: what lay there before can live on in flash memory, in snapshots
+    and in file systems that never write in place.
+
+    :raises ConfigError: the disk refuses.
+    """
+    try:
+        path.chmod(0o600)
+        with path.open("r+b") as file:
+            file.write(os.urandom(os.fstat(file.fileno()).st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+        sync_directory(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise mistake(path, f"cannot be destroyed: {error.strerror}") from None
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

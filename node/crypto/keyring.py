@@ -7,13 +7,13 @@ that a process can be given those and no others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.crypto import keyfile
-from node.crypto.capsule import Capsule, parse_capsule, parse_epoch, parse_key_id
+from node.crypto.capsule import Capsule, parse_capsule
 from node.crypto.document import Document, Stanza, format_time, parse, parse_time
 from node.crypto.envelope import Custodian
+from node.crypto.epoch import Ending, Epoch, parse_ending, parse_epoch_key
 from node.crypto.pseudonym import Pseudonymizer
 from node.crypto.recipient import Identity, Recipient, parse_identity, parse_recipient
 from node.crypto.seal import KEY_BYTES, EpochKey, EpochSealer, KeyringOpener
@@ -44,45 +44,6 @@ CAPSULES = "epochs"
 RECIPIENTS = "recipients"
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """The epoch that a site seals under.
-
-    :param number: counts from 1.
-    :param created: seconds since the epoch of Unix.
-    """
-
-    number: int
-    created: int
-    key: EpochKey
-
-    def render(self) -> bytes:
-        """Return the text of ``epoch.key``. It is a secret."""
-        fields = {
-            "epoch": str(self.number),
-            "id": self.key.key_id.hex(),
-            "created": format_time(self.created),
-        }
-        stanza = Stanza(("secret",), self.key.secret())
-        return Document("epoch-key", fields, (stanza,)).render()
-
-
-def parse_epoch_key(data: bytes) -> Epoch:
-    """Read ``epoch.key``.
-
-    :raises UnreadableError: it is none, or its id is not that of its key.
-    """
-    document = parse(data, "epoch-key", ("epoch", "id", "created"))
-    secret = document.body("secret")
-    if len(secret) != KEY_BYTES:
-        raise UnreadableError("epoch-key: the secret is not 32 bytes long")
-    key = EpochKey(secret)
-    if parse_key_id("epoch-key", document.fields["id"]) != key.key_id:
-        raise UnreadableError("epoch-key: the id is not that of the key")
-    number = parse_epoch("epoch-key", document.fields["epoch"])
-    return Epoch(number, parse_time("epoch-key", document.fields["created"]), key)
-
-
 class DirectoryKeys:
     """The :class:`~node.crypto.base.KeyProvider` of a key directory.
 
@@ -110,8 +71,8 @@ class DirectoryKeys:
     def sealer(self) -> EpochSealer:
         """Return the sealer of the current epoch. Needs no opening key.
 
-        :raises ConfigError: there is no usable key, or its capsule is missing
-            or altered: nothing is sealed that nobody could open.
+        :raises ConfigError: there is no usable key, its capsule is missing or
+            altered (nothing is sealed that nobody could open), or it was retired.
         """
         return EpochSealer(self.epoch().key)
 
@@ -128,22 +89,23 @@ class DirectoryKeys:
         :raises ConfigError: there is none, or a capsule for it is damaged.
         """
         identity = self._identity or self.identity()
-        keys = [self.unwrap(capsule, identity) for capsule in self.capsules()]
+        gone = {one.key_id.hex(): one.words for one in self.endings() if one.destroyed}
+        keys = [self.unwrap(one, identity) for one in self.capsules() if one.id not in gone]
         opened = [key for key in keys if key is not None]
-        if not opened:
+        if not (opened or gone):
             raise keyfile.mistake(
                 self.directory / CAPSULES,
                 f"no capsule is for {identity.recipient.name} {identity.recipient.id}",
                 "nodectl keys recipients add lets someone open",
             )
-        return KeyringOpener(opened)
+        return KeyringOpener(opened, gone)
 
     def epoch(self) -> Epoch:
         """Return the current epoch.
 
         :raises ConfigError: as :meth:`sealer`.
         """
-        epoch = self._secret(EPOCH, parse_epoch_key)
+        epoch = self.held()
         capsule = self.capsule(epoch.key.key_id)
         path = self.capsule_path(epoch.key.key_id)
         if capsule is None:
@@ -154,7 +116,21 @@ class DirectoryKeys:
             capsule.check(epoch.key)
         except DamagedError as error:
             raise keyfile.mistake(path, str(error), error.hint) from None
+        for ending in self.endings():
+            if ending.key_id == epoch.key.key_id:
+                raise keyfile.mistake(
+                    self.directory / EPOCH,
+                    f"key {ending.key_id.hex()} was {ending.words}: nothing is sealed under it",
+                    "give this machine the key that 'nodectl keys list' shows as current",
+                )
         return epoch
+
+    def held(self) -> Epoch:
+        """Return the epoch in ``epoch.key``, whether or not it may seal (any more).
+
+        :raises ConfigError: there is no usable key.
+        """
+        return self._secret(EPOCH, parse_epoch_key)
 
     def identity(self) -> Identity:
         """Return the identity in ``recipient.key``.
@@ -245,6 +221,19 @@ class DirectoryKeys:
         found = [_capsule(path) for path in paths]
         return tuple(sorted(found, key=lambda one: (one.epoch, one.created, one.id), reverse=True))
 
+    def endings(self) -> tuple[Ending, ...]:
+        """Return the epochs that were retired or destroyed, the newest first.
+
+        :raises ConfigError: a file cannot be read or bears another one's name.
+        """
+        found = []
+        for path in (self.directory / CAPSULES).glob("*.end"):
+            ending = _parsed(path, keyfile.PUBLIC, parse_ending)
+            if path.stem != ending.key_id.hex():
+                raise keyfile.mistake(path, f"holds the end of {ending.key_id.hex()}")
+            found.append(ending)
+        return tuple(sorted(found, key=lambda one: (one.number, one.key_id), reverse=True))
+
     def capsule(self, key_id: bytes) -> Capsule | None:
         """Return the capsule of one epoch, or None if there is none.
 
@@ -280,6 +269,10 @@ class DirectoryKeys:
     def capsule_path(self, key_id: bytes) -> Path:
         """Return where the capsule of an epoch lies."""
         return self.directory / CAPSULES / f"{key_id.hex()}.capsule"
+
+    def ending_path(self, key_id: bytes) -> Path:
+        """Return where it lies that an epoch was retired or destroyed."""
+        return self.directory / CAPSULES / f"{key_id.hex()}.end"
 
     def _has(self, name: str) -> bool:
         places = (self._credentials or self.directory, self.directory)

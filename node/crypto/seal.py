@@ -29,7 +29,7 @@ from node.crypto.payload import (
 from node.errors import DamagedError, NotOurKeyError, UnsealableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from node.types import Binding
 
@@ -143,12 +143,14 @@ class KeyringOpener:
     """The :class:`~node.crypto.base.Opener` of several epoch keys.
 
     :param keys: newest first; that is the order in which marks are tried.
+    :param gone: what became of keys that will never be had again, by key id in hexadecimal.
     """
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_gone", "_keys")
 
-    def __init__(self, keys: Iterable[EpochKey]) -> None:
+    def __init__(self, keys: Iterable[EpochKey], gone: Mapping[str, str] | None = None) -> None:
         self._keys = {key.key_id: key for key in keys}
+        self._gone = dict(gone or {})
 
     def __repr__(self) -> str:
         return f"<KeyringOpener {' '.join(key_id.hex() for key_id in self._keys)}>"
@@ -164,10 +166,14 @@ class KeyringOpener:
         key = self._keys.get(parsed.key_id)
         if key is None:
             raise NotOurKeyError(
-                f"the payload is sealed under key {parsed.key_id.hex()}, which is not at hand",
-                hint="nodectl keys list shows the keys that are",
+                f"sealed under key {parsed.key_id.hex()}, which {self.fate(parsed.key_id.hex())}",
+                hint="nodectl keys list shows the keys that are there",
             )
         return key.open(parsed, binding, purpose)
+
+    def fate(self, key_id: str) -> str:
+        """Return where a key is that the ring does not hold; a key id is hexadecimal."""
+        return f"was {self._gone[key_id]}" if key_id in self._gone else "is not in the ring"
 
     def tag_keys(self, binding: Binding) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key id, 32-byte mark key) for every epoch, newest first."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from node.crypto import capsule as capsules
 from node.crypto import document, payload, recipient, record
-from node.crypto.keyring import Epoch, parse_epoch_key
+from node.crypto.epoch import Epoch, parse_epoch_key
 from node.crypto.seal import EpochKey, EpochSealer, KeyringOpener
 from node.errors import DamagedError, NotOurKeyError, UnreadableError
 from node.types import Attribute, Binding, Record

@@ -8,6 +8,7 @@ import json
 import shutil
 
 import pytest
+from pydicom.data import get_testdata_file
 
 from node import wiring
 from node.cli import keys
@@ -17,6 +18,7 @@ from node.config.load import load
 from node.crypto import custody
 from node.crypto.keyring import DirectoryKeys
 from node.errors import ConfigError, NotOurKeyError, UnreadableError, UsageError
+from node.types import Event
 
 
 @pytest.fixture
@@ -80,7 +82,9 @@ def test_someone_is_made_added_and_removed(directory, tmp_path):
     (epoch,) = run_json("list", directory=directory)
     assert epoch["recipients"] == ["site", "archive"]
     assert "archive" in run("recipients", "list", directory=directory)
-    run("recipients", "remove", "archive", directory=directory)
+    with pytest.raises(UsageError, match="nobody confirmed"):
+        run("recipients", "remove", "archive", directory=directory)
+    run("recipients", "remove", "archive", "--yes", "archive", directory=directory)
     assert run_json("list", directory=directory)[0]["recipients"] == ["site"]
 
 
@@ -114,6 +118,88 @@ def test_a_file_that_is_no_recipient_is_named(directory, tmp_path):
     (tmp_path / "x.pub").write_bytes(b"nothing")
     with pytest.raises(UnreadableError, match=r"x\.pub"):
         run("recipients", "add", tmp_path / "x.pub", directory=directory)
+
+
+def key_of(directory, epoch) -> str:
+    rows = run_json("list", directory=directory)
+    return next(row["key_id"] for row in rows if row["epoch"] == epoch)
+
+
+def test_a_retired_epoch_is_shown_and_another_one_seals(directory):
+    key = key_of(directory, 1)
+    run("retire", key, "--yes", key, directory=directory)
+    new, old = run_json("list", directory=directory)
+    assert (new["state"], old["opens"]) == ("current", True)
+    assert old["state"].startswith("retired on ")
+
+
+def test_a_destroyed_epoch_is_shown_as_destroyed_and_opens_nothing(directory, tmp_path):
+    key = key_of(directory, 1)
+    shutil.copytree(directory, tmp_path / "copy")
+    run("rotate", directory=directory)
+    run("destroy", key, "--yes", key, directory=directory)
+    (shown,) = run_json("show", key, directory=directory)
+    assert shown["state"].startswith("destroyed on ")
+    assert not shown["opens"]
+    with pytest.raises(NotOurKeyError, match="1 of 1"):  # the copy lacks epoch 2
+        run("verify-backup", tmp_path / "copy", directory=directory)
+
+
+@pytest.mark.parametrize("verb", ["retire", "destroy"])
+@pytest.mark.parametrize("words", [[], ["--yes", "00000000"]])
+def test_nothing_ends_that_nobody_confirmed(directory, verb, words):
+    key = key_of(directory, 1)
+    run("rotate", directory=directory)
+    with pytest.raises(UsageError):
+        run(verb, key, *words, directory=directory)
+    assert [row["state"] for row in run_json("list", directory=directory)] == ["current", "former"]
+
+
+def test_a_key_id_typed_at_the_terminal_confirms(directory, monkeypatch):
+    key = key_of(directory, 1)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _question: "yes")
+    with pytest.raises(UsageError, match="nothing was changed"):
+        run("retire", key, directory=directory)
+    monkeypatch.setattr("builtins.input", lambda _question: f" {key} ")
+    run("retire", key, directory=directory)
+    assert not run_json("list", directory=directory)[1]["current"]
+
+
+def test_destroying_tells_what_it_means_and_the_audit_log_how_many_objects(nodectl, site):
+    key = DirectoryKeys(site / "keys").sealer().key_id.hex()
+    ledger = wiring.ledger(load(site))
+    for name in ("a", "b", "b"):
+        ledger.record(Event("entry_sealed", object=name, facts={"key_id": key}))
+    ledger.close()
+    nodectl("--config", site, "keys", "rotate")
+
+    refused = nodectl("--config", site, "keys", "destroy", key)
+    assert refused.status == 2
+    assert "by the audit log: 2, the last at" in refused.stderr
+    ended = nodectl("--config", site, "keys", "destroy", key, "--yes", key, "--json")
+
+    assert json.loads(ended.stdout)["objects"] == 2
+    assert told(site)[-1].event == "keys_changed"
+    assert told(site)[-1].facts["objects"] == 2
+    assert "+epoch 1 destroyed on" in told(site)[-1].facts["diff"]
+
+
+def test_what_was_sealed_under_a_destroyed_key_says_so(nodectl, site, tmp_path):
+    sealed = tmp_path / "sealed.dcm"
+    assert (
+        nodectl("--config", site, "seal", get_testdata_file("CT_small.dcm"), "-o", sealed).status
+        == 0
+    )
+    key = DirectoryKeys(site / "keys").sealer().key_id.hex()
+    nodectl("--config", site, "keys", "retire", key, "--yes", key)
+    assert nodectl("--config", site, "verify", sealed).status == 0
+    nodectl("--config", site, "keys", "destroy", key, "--yes", key)
+
+    ended = nodectl("--config", site, "verify", sealed)
+
+    assert ended.status == 12
+    assert f"NOT_OUR_KEY: sealed under key {key}, which was destroyed on " in ended.stdout
 
 
 @pytest.mark.parametrize(

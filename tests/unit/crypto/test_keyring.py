@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from node.crypto import custody
-from node.crypto.keyring import DirectoryKeys, parse_epoch_key
+from node.crypto.epoch import parse_epoch_key
+from node.crypto.keyring import DirectoryKeys
 from node.errors import ConfigError, UnreadableError
 
 NOW = 1_790_000_000.0
