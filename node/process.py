@@ -15,7 +15,7 @@ from node.errors import DoesNotFitError, ProofError, UnreadableError, Unsealable
 from node.failpoint import reach
 from node.seal import Order
 from node.sealing.copies import bitmap_of
-from node.types import Action, EntryState, Event, Part, Unsealable
+from node.types import RECEIPT, Action, EntryState, Event, Part, Unsealable
 from node.worker import guard
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from node.operating.breakglass import Opening
     from node.seal import Marked, Marker
     from node.sealing.pseudonyms import Pseudonyms
+    from node.sealing.receipts import Clerk
     from node.sealing.sharing import Shared, Sharer
     from node.spool.base import BlobStore, EntryClaim, Ledger
     from node.types import Delivery, Route
@@ -49,6 +50,7 @@ class Processor:
     :param opening: the break-glass of a route that lets pass what was received then.
     :param worker: names this process in leases.
     :param sharer: gives what divides objects; None where no route does.
+    :param clerk: issues receipts; None where there is no key for that.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Processor:
         lease: float,
         sharer: Callable[[], Sharer] | None = None,
         opening: Callable[[str, float], Opening | None] = lambda *_: None,
+        clerk: Clerk | None = None,
     ) -> None:
         self._ledger = ledger
         self._blobs = blobs
@@ -83,6 +86,7 @@ class Processor:
         self._lease = lease
         self._sharer = sharer
         self._opening = opening
+        self._clerk = clerk
 
     def step(self) -> int:
         """Work on what is due and return how many entries that were."""
@@ -133,6 +137,7 @@ class Processor:
             pseudonyms=self._pseudonyms_of(route),
             recovery=route.recovery,
             visible=bool(route.visible),
+            evidence=self._clerk is not None,
         )
         try:
             self._send_on(claim, self._marker.mark(data, order))
@@ -185,6 +190,8 @@ class Processor:
                     "psnr_data": made.quality.psnr_data,
                     "ssim": made.quality.ssim,
                 }
+            if self._clerk:
+                facts[RECEIPT] = self._clerk.issue(claim.entry, made)
             event = self._event(claim, "entry_sealed", reason=reason, more=facts)
             self._ledger.ready(
                 claim,

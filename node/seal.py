@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from node.mark.robust import Added
     from node.sealing.pseudonyms import Pseudonyms
     from node.types import Binding, Quality
-    from node.verify import Examiner
+    from node.verify import Examination, Examiner
 
     Facts = dict[str, str | int | float]
 
@@ -62,6 +62,7 @@ class Order:
         leaves that as it is.
     :param bitmap: a bitmap (``mark.bitmap``) that it is to carry as well where
         there is picture enough for that; empty for none.
+    :param evidence: return the digests that a receipt tells of.
     """
 
     received_at: float
@@ -74,6 +75,7 @@ class Order:
     recovery: bool = False
     visible: bool = False
     bitmap: bytes = b""
+    evidence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,15 @@ class _Draft:
     binding: Binding
     copy: bytes | None
     raw: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """SHA-256 digests of what was proved; of words, or of value fields in the header's case."""
+
+    original_header: bytes
+    original_pixels: bytes
+    marked_pixels: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +125,7 @@ class Marked:
     robust: bool = False
     recovery_bytes: int = 0  #: of the coarse copy
     bitmap: bool = False
+    evidence: Evidence | None = None  #: where it was asked for
 
 
 SHARES = (1.0, 0.25)
@@ -314,6 +326,8 @@ class Marker:
         found = self._examiner.examine(made.data)
         if found.verdict.kind is not VerdictKind.INTACT or not found.exact or not found.restored:
             raise ProofError(f"the marked object is found {found.verdict.kind.value}")
+        if order.evidence:
+            made = replace(made, evidence=_evidence(made.data, found))
         file = reader.file_part(found.restored)
         if order.keep_file and file != obj.file:
             raise ProofError("the file meta information did not come back")
@@ -332,6 +346,17 @@ class Marker:
         if not same:
             raise ProofError("the pixels did not come back")
         return made
+
+
+def _evidence(data: bytes, found: Examination) -> Evidence | None:
+    """Return the digests of what was found in marked data."""
+    if found.record is None:
+        return None
+    record = found.record
+    if found.pixels is not None:
+        return Evidence(record.object_sha256, record.pixels_sha256, found.pixels.sha256)
+    field = pixel_data.field_sha256(reader.read(data))
+    return Evidence(record.object_sha256, record.pixels_sha256, field)
 
 
 def _robust(pixels: Pixels, order: Order) -> list[Added]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from node.accounts.about import FACT
 from node.audit.reading import read
+from node.types import RECEIPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -98,7 +99,7 @@ def accesses(directory: Path, wanted: Wanted, open_: Opener | None) -> Iterator[
             )  # fmt: skip
 
 
-_HIDDEN = {FACT, "objects"}
+_HIDDEN = {FACT, RECEIPT, "objects"}
 
 
 def _about(directory: Path) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from node.audit import line as lines
+from node.types import RECEIPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ DESTINATION = ("110152", "Destination Role ID")
 SOURCE = ("110153", "Source Role ID")
 SUCCESS, MINOR, SERIOUS = "0", "4", "8"  # EventOutcomeIndicator
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
-HIDDEN = {"patient", "objects"}  # facts that stand elsewhere in a message
+HIDDEN = {"patient", RECEIPT, "objects"}  # facts that stand elsewhere in a message
 
 
 @dataclass(frozen=True, slots=True)

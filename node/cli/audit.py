@@ -14,6 +14,7 @@ from node.cli import trace as lives
 from node.cli.actor import local_user
 from node.cli.arguments import configured
 from node.errors import AuditError
+from node.types import RECEIPT
 
 if TYPE_CHECKING:
     import argparse
@@ -50,6 +51,7 @@ EXIT STATUS
   20  the log is broken, the first bad event is named; or a proof proves nothing
 """
 LAST = 20  # events
+_LONG = {"patient", RECEIPT}  # facts that fill a screen; --json has them
 
 
 def add_arguments(parser: Parser) -> None:
@@ -107,7 +109,7 @@ def _event(line: bytes) -> dict[str, Any]:
 
 def _text(event: dict[str, Any]) -> str:
     words = [str(event.get(key, "")) for key in ("seq", "ts", "event", "outcome", "actor")]
-    words += [f"{key}={value}" for key, value in event["facts"].items() if key != "patient"]
+    words += [f"{key}={value}" for key, value in event["facts"].items() if key not in _LONG]
     return " ".join(word for word in words if word)
 
 

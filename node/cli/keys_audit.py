@@ -23,16 +23,20 @@ ELSEWHERE = {"recipients new", "recipients unlock"}  # write to a folder that a 
 
 
 @contextmanager
-def audited(args: argparse.Namespace, out: Out) -> Iterator[dict[str, str | int | float]]:
+def audited(
+    args: argparse.Namespace, out: Out, command: str = ""
+) -> Iterator[dict[str, str | int | float]]:
     """Tell the audit log what a key command changes, or that it failed.
 
     Gives the facts of the event, to which the command may add.
 
     Where no configuration is named there is no log to tell.
 
+    :param command: what it is called there; as the command line has it unless given.
+
     :raises SpoolFullError: the log cannot be told; then nothing is changed.
     """
-    command = f"{args.command} {getattr(args, 'change', '')}".strip()
+    command = command or f"{args.command} {getattr(args, 'change', '')}".strip()
     facts: dict[str, str | int | float] = {"command": command}
     if command in READING:
         yield facts
@@ -45,7 +49,7 @@ def audited(args: argparse.Namespace, out: Out) -> Iterator[dict[str, str | int 
     from node import wiring
 
     config = configured(args)
-    directory = args.keys or config.node.keys
+    directory = getattr(args, "keys", None) or config.node.keys
     ledger = wiring.ledger(config)
     outcome = "failure"
     before = _state(directory)
@@ -71,6 +75,7 @@ def _state(directory: Path) -> set[str]:
     found = set()
     try:
         found |= {f"recipient {one.name} {one.id}" for one in keys.recipients()}
+        found |= {f"receipt key {one.id}" for one in keys.receipt_keys()}
         for capsule in keys.capsules():
             found |= {f"epoch {capsule.epoch} {capsule.id}"}
             found |= {f"epoch {capsule.epoch} for {slot.name}" for slot in capsule.slots}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from node.cli.arguments import configured
+from node.types import RECEIPT
 
 if TYPE_CHECKING:
     import argparse
@@ -104,7 +105,7 @@ def _row(step: Step) -> dict[str, str]:
         "peer": step.peer,
         "outcome": step.outcome,
         "verdict": step.verdict,
-        "more": " ".join(f"{key}={value}" for key, value in step.facts.items()),
+        "more": " ".join(f"{key}={value}" for key, value in step.facts.items() if key != RECEIPT),
     }
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from node.crypto import capsule as capsules
-from node.crypto import keyfile, keyring, lock, recipient
+from node.crypto import keyfile, keyring, lock, receipt, recipient
 from node.crypto.epoch import Epoch
 from node.crypto.keyring import DirectoryKeys
 from node.crypto.seal import KEY_BYTES, EpochKey, EpochSealer, KeyringOpener
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _ED25519 = b"\x01"  # C2SP signed-note: signature type
 _DIRECTORY_MODE = 0o700
+_FIPS_SUITES = ("p256", "rsa-oaep-3072")  # of who is bound to FIPS 140; receipts then, too
 _CANARY = Binding("1.2.840.10008.1.1", "2.25.0")
 
 
@@ -104,6 +105,9 @@ def create(
         secret, public = signer.render_files(random(KEY_BYTES), now)
         keyfile.write(partial / keyring.SHARE, secret, keyfile.SECRET)
         keyfile.write(partial / keyring.SHARE_PUBLIC, public, keyfile.PUBLIC)
+        fips = suite in _FIPS_SUITES
+        signing = receipt.generate(receipt.P256 if fips else receipt.ED25519, now, random)
+        _write_receipt_key(partial, signing)
         keyfile.write(partial / keyring.EPOCH, epoch.render(), keyfile.SECRET)
         partial.rename(directory)
         keyfile.sync_directory(directory.parent)
@@ -249,6 +253,29 @@ def audit_key_pair(name: str, seed: bytes) -> tuple[bytes, bytes]:
         f"PRIVATE+KEY+{name}+{key_id}+{secret}\n".encode("ascii"),
         f"{name}+{key_id}+{verifier}\n".encode("ascii"),
     )
+
+
+def renew_receipt_key(
+    directory: Path, suite: str, *, clock: Clock, random: Random = os.urandom
+) -> receipt.Signer:
+    """Make a new key for receipts; the public halves of earlier ones stay.
+
+    :raises ConfigError: there are no keys, or the disk refuses.
+    """
+    with locked(directory):
+        made = receipt.generate(suite, clock(), random)
+        _write_receipt_key(directory, made)
+        return made
+
+
+def _write_receipt_key(directory: Path, made: receipt.Signer) -> None:
+    folder = directory / keyring.RECEIPTS
+    try:
+        folder.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+    except OSError as error:
+        raise keyfile.mistake(folder, f"cannot be made: {error.strerror}") from None
+    keyfile.write(folder / f"{made.public.id}.pub", made.public.render(), keyfile.PUBLIC)
+    keyfile.write(directory / keyring.RECEIPT, made.render(), keyfile.SECRET)
 
 
 def begin(keys: DirectoryKeys, clock: Clock, random: Random) -> Capsule:

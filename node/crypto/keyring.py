@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from node.crypto import keyfile
+from node.crypto import keyfile, receipt
 from node.crypto.capsule import Capsule, parse_capsule
 from node.crypto.document import Document, Stanza, format_time, parse, parse_time
 from node.crypto.envelope import Custodian
@@ -40,6 +40,8 @@ OFFICER = "audit-officer.key"
 OFFICER_PUBLIC = "audit-officer.pub"
 SHARE = "share.key"
 SHARE_PUBLIC = "share.pub"
+RECEIPT = "receipt.key"
+RECEIPTS = "receipts"
 CAPSULES = "epochs"
 RECIPIENTS = "recipients"
 
@@ -211,6 +213,21 @@ class DirectoryKeys:
         :raises ConfigError: there is no usable key.
         """
         return _parsed(self.directory / SHARE_PUBLIC, keyfile.PUBLIC, signer.parse_public)
+
+    def receipt_signer(self) -> receipt.Signer | None:
+        """Return what signs receipts, if this site has a key for that.
+
+        :raises ConfigError: there is a key, but it cannot be used.
+        """
+        return self._secret(RECEIPT, receipt.parse_signer) if self._has(RECEIPT) else None
+
+    def receipt_keys(self) -> tuple[receipt.PublicKey, ...]:
+        """Return every public key that receipts of this site are checked with.
+
+        :raises ConfigError: a file is none.
+        """
+        paths = sorted((self.directory / RECEIPTS).glob("*.pub"))
+        return tuple(_parsed(path, keyfile.PUBLIC, receipt.parse_public) for path in paths)
 
     def capsules(self) -> tuple[Capsule, ...]:
         """Return all capsules, the newest first.

@@ -21,6 +21,7 @@ from node.types.routing import (
     Unsealable,
 )
 from node.types.rows import (
+    RECEIPT,
     Deferred,
     Delivered,
     Delivery,
@@ -46,6 +47,7 @@ from node.types.sealing import (
 )
 
 __all__ = [
+    "RECEIPT",
     "ROUTING_KEYWORDS",
     "Action",
     "Attribute",

@@ -95,6 +95,9 @@ class Part:
     event: Event
 
 
+RECEIPT = "receipt"  # the fact of an event that holds a signed receipt
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One audit event, written in the same transaction as what it tells of.

@@ -68,8 +68,11 @@ def receiver(config: Callable[[], Config]) -> StorageReceiver:
 def processor(config: Config, codec: Codec) -> Processor:
     """Return stage 2."""
     from node.process import Processor
+    from node.sealing.receipts import Clerk
 
     rows = ledger(config)
+    ring = keys(config)
+    pseudonym, signer = ring.pseudonymizer().pseudonym, ring.receipt_signer()
     routes = {route.name: route for route in config.routes}
     hidden = {route.name: pseudonyms(config, route) for route in config.routes}
     return Processor(
@@ -80,13 +83,14 @@ def processor(config: Config, codec: Codec) -> Processor:
         logo_of=lambda route: logo(route.logo),
         robust_of=copies(config).message,
         pseudonyms_of=lambda route: hidden[route.name],
-        pseudonym=keys(config).pseudonymizer().pseudonym,
+        pseudonym=pseudonym,
         delay=lambda attempts: retry.delay(attempts, random.random()),  # noqa: S311 - jitter
         ring=doorbell(config, "forward").ring,
         worker=worker_name(rows, "process"),
         lease=config.node.lease,
         sharer=cache(partial(sharer, config)),
         opening=break_glass(config).opening,
+        clerk=Clerk(signer, pseudonym, time.time) if signer else None,
     )
 
 

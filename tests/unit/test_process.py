@@ -12,6 +12,7 @@ from sealing import ORDER, RECEIVED_AT, examiner, marker, sample
 
 from node.crypto.keyring import MemoryKeys
 from node.crypto.mapping import Mapping
+from node.crypto.receipt import Signer, check
 from node.dicom.codecs import Decoder
 from node.errors import (
     DoesNotFitError,
@@ -26,6 +27,7 @@ from node.operating.breakglass import Opening
 from node.process import Processor
 from node.seal import Marker
 from node.sealing.pseudonyms import Pseudonyms
+from node.sealing.receipts import Clerk, Digests, compare, digests
 from node.sealing.report import cost
 from node.spool.memory import MemoryBlobs, MemoryLedger
 from node.types import (
@@ -288,6 +290,26 @@ def test_the_audit_event_tells_what_marking_cost():
 
     (event,) = [e for _, _, e in stage.ledger.outbox(limit=9) if e.event == "entry_sealed"]
     assert {"max_change", "psnr", "psnr_data", "ssim"} <= event.facts.keys()
+
+
+@pytest.mark.parametrize("name", [CT, NO_IMAGE])
+def test_the_audit_event_holds_a_receipt_that_the_files_fit(name):
+    signer = Signer("ed25519", bytes(32), 0)
+    clerk = Clerk(signer, lambda uid: f"P{len(uid)}", lambda: RECEIVED_AT + 5)
+    stage = Stage(unsealable=Unsealable.HEADER, clerk=clerk)
+    stage.receive(sample(name))
+
+    stage.processor.step()
+
+    (event,) = [e for _, _, e in stage.ledger.outbox(limit=9) if e.event == "entry_sealed"]
+    said, _ = check(str(event.facts["receipt"]).encode(), [signer.public])
+    (sent,) = stage.sent()
+    assert (said.object, said.route, said.sealed - said.received) == (event.object, "r", 5)
+    original = digests(sample(name), said.carrier, None)
+    marked = digests(sent, said.carrier, None)
+    assert compare(Digests(said.original_header, said.original_pixels), original) == "same"
+    assert compare(Digests(said.marked_header, said.marked_pixels), marked) == "same"
+    assert compare(original, marked) == ("other" if said.carrier == "pixels" else "same pixels")
 
 
 def test_what_cannot_be_sealed_goes_in_the_header_where_the_route_says_so():

@@ -54,12 +54,23 @@ def test_a_new_directory_has_the_published_files_and_modes(keys):
         "audit-officer.key": 0o400,
         "audit-officer.pub": 0o444,
         "share.key": 0o400,
+        "receipt.key": 0o400,
         "share.pub": 0o444,
         "pseudonym.key": 0o440,
         f"epochs/{keys.sealer().key_id.hex()}.capsule": 0o444,
         "recipients/site.pub": 0o444,
+        f"receipts/{keys.receipt_signer().public.id}.pub": 0o444,
     }
     assert mode(directory) == 0o700
+
+
+def test_a_new_receipt_key_leaves_the_old_one_to_check_with(keys):
+    before = keys.receipt_signer().public.id
+
+    made = custody.renew_receipt_key(keys.directory, "p256", clock=clock)
+
+    assert keys.receipt_signer().public.id == made.public.id
+    assert {key.id for key in keys.receipt_keys()} == {before, made.public.id}
 
 
 def test_nothing_is_left_beside_a_new_directory(keys):
