@@ -86,6 +86,8 @@ def _outside(
     config: Config, args: argparse.Namespace, out: Out
 ) -> Iterator[tuple[list[str], list[str]]]:
     """Yield (mistakes, warnings) about what the configuration names: files, peers, the disk."""
+    if config.keys.profile == "fips":
+        yield _about_keys(config, out)
     if args.disk:
         yield [], _about_disk(config, out)
     try:
@@ -97,6 +99,19 @@ def _outside(
     if not args.offline:
         yield [], unreachable(config, wiring.echo(config))
         yield [], _unqualified(config)
+
+
+def _about_keys(config: Config, out: Out) -> tuple[list[str], list[str]]:
+    """Say which keys do not fit the profile, and what runs beneath."""
+    from node.crypto import fips
+
+    active = "has its FIPS provider active" if fips.provider() else "has no FIPS provider active"
+    out.note(f'keys.profile: "fips": FIPS-minded, not validated; the OpenSSL in use {active}')
+    try:
+        wiring.check_keys(config)
+        return [], fips.legacy(wiring.keys(config))
+    except ConfigError as error:
+        return list(error.mistakes), []
 
 
 def _unqualified(config: Config) -> list[str]:

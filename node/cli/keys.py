@@ -13,7 +13,7 @@ from node.cli import keys_end
 from node.cli.arguments import configured
 from node.cli.confirm import add_yes, confirmed
 from node.cli.keys_audit import audited
-from node.crypto import custody, ending, keyfile, lock, recipient
+from node.crypto import custody, ending, fips, keyfile, lock, recipient
 from node.crypto.document import format_time
 from node.crypto.epoch import Ending
 from node.crypto.keyring import IDENTITY, ROBUST, DirectoryKeys
@@ -121,8 +121,8 @@ def _add_suite(parser: Parser) -> None:
         "--suite",
         metavar="SUITE",
         choices=tuple(SUITES),
-        default=recipient.DEFAULT_SUITE,
-        help=f"one of {', '.join(SUITES)} (default: {recipient.DEFAULT_SUITE})",
+        help=f"one of {', '.join(SUITES)} (default: {recipient.DEFAULT_SUITE}; "
+        f"with profile fips: {fips.DEFAULT_SUITE})",
     )
 
 
@@ -156,7 +156,7 @@ def _add_recipients(parser: Parser) -> None:
 
 def _new(args: argparse.Namespace, out: Out) -> int:
     directory = _directory(args)
-    made = custody.create(directory, clock=time.time, suite=args.suite)
+    made = custody.create(directory, clock=time.time, suite=_suite(args))
     out.answer(
         _created(made, directory),
         f"made keys in {directory}, epoch {made.epoch}, key {made.id}\n"
@@ -238,11 +238,13 @@ def _recipients(args: argparse.Namespace, out: Out) -> int:
 
 def _recipient_new(args: argparse.Namespace, out: Out) -> int:
     try:
-        identity = recipient.generate(args.name, time.time(), args.suite)
+        identity = recipient.generate(args.name, time.time(), _suite(args))
     except UnreadableError as error:
         raise UsageError(str(error)) from None
     passphrase = lock.make_passphrase(os.urandom) if args.locked else ""
-    secret, public = custody.write_identity(args.out, identity, passphrase=passphrase)
+    secret, public = custody.write_identity(
+        args.out, identity, passphrase=passphrase, approved=_approved(args)
+    )
     facts = {"id": identity.recipient.id, "identity": secret, "recipient": public}
     lines = [f"wrote {secret} ({_meaning(passphrase)}) and {public}"]
     if passphrase:
@@ -263,6 +265,7 @@ def _recipient_unlock(args: argparse.Namespace, out: Out) -> int:
 
 def _recipient_add(args: argparse.Namespace, out: Out) -> int:
     added = _read_recipient(args.file)
+    _allow(args, added.suite)
     changed = custody.add_recipient(_directory(args), added, history=args.history)
     epochs = [one.epoch for one in changed]
     out.answer(
@@ -284,6 +287,26 @@ def _recipient_remove(args: argparse.Namespace, out: Out) -> int:
         "start the node again to seal under the new key",
     )
     return 0
+
+
+def _approved(args: argparse.Namespace) -> bool:
+    """Return whether the configuration allows only what NIST approves."""
+    return args.config is not None and configured(args).keys.profile == "fips"
+
+
+def _suite(args: argparse.Namespace) -> str:
+    default = fips.DEFAULT_SUITE if _approved(args) else recipient.DEFAULT_SUITE
+    suite: str = args.suite or default
+    _allow(args, suite)
+    return suite
+
+
+def _allow(args: argparse.Namespace, suite: str) -> None:
+    if _approved(args) and not fips.allows(suite):
+        raise UsageError(
+            f"keys.profile fips does not allow {suite}",
+            hint=f"choose {', '.join(fips.APPROVED)}",
+        )
 
 
 def _meaning(passphrase: str) -> str:

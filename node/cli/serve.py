@@ -65,6 +65,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Serve until told to stop."""
     from node import log as logging
+    from node import wiring
     from node.cli import stages
 
     config = configured(args)
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         )
         return 0
     approve(config)
+    wiring.check_keys(config)
     config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     out.note(
         f"nodectl: {config.node.aet} on {config.node.host} port {args.port or config.node.port}; "

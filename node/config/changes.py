@@ -51,7 +51,7 @@ def _differences(old: dict[tuple[str, ...], str], new: dict[tuple[str, ...], str
 def _tables(config: Config) -> dict[tuple[str, ...], str]:
     """Return every value of a configuration as text, by its path."""
     found: dict[tuple[str, ...], str] = {}
-    for single in ("node", "audit", "syslog"):
+    for single in ("node", "keys", "audit", "syslog"):
         found |= dict(_values((single,), getattr(config, single)))
     for title in NAMED:
         tables = getattr(config, title)

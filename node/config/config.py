@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from node.config.audit import AuditSettings, SyslogSettings
+    from node.config.keys import KeySettings
     from node.config.settings import NodeSettings
     from node.types import Action, Destination, Limits, Profile, Route, Source
 
@@ -92,6 +93,7 @@ class Config:
     directory: Path
     audit: AuditSettings
     syslog: SyslogSettings
+    keys: KeySettings
     workstations: dict[str, Workstation] = field(default_factory=dict)
     hospitals: dict[str, Hospital] = field(default_factory=dict)
     quality: dict[str, Limits] = field(default_factory=dict)  #: by modality, as configured

@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from node.config.audit import AuditSettings, SyslogSettings
+from node.config.keys import KeySettings
 from node.config.schema import (
     DestinationTable,
     HospitalTable,
@@ -53,6 +54,7 @@ def node_toml(
 ) -> str:
     """Return a ``node.toml`` with what was chosen."""
     parts = [NODE_HEAD, _table("[node]", NodeSettings, node), _table("[node.timeouts]", Timeouts)]
+    parts.append(_table("[keys]", KeySettings))
     parts += [_table("[audit]", AuditSettings), _table("[syslog]", SyslogSettings)]
     parts += [_table(f"[source.{name}]", SourceTable, it) for name, it in sources.items()]
     parts += [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from node.config.audit import AuditSettings, SyslogSettings
 from node.config.config import Config, Hospital, RouteTest, TlsFiles, Workstation
+from node.config.keys import KeySettings
 from node.config.quality import merged
 from node.config.references import (
     Found,
@@ -46,7 +47,7 @@ T = TypeVar("T")
 
 # tables such as [source.NAME]
 NAMED = ("source", "workstation", "destination", "hospital", "profile", "quality", "tls")
-SINGLE = ("node", "audit", "syslog")  # stand in node.toml alone
+SINGLE = ("node", "keys", "audit", "syslog")  # stand in node.toml alone
 MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
 WRITABLE_BY_ALL = 0o002
 HINT = "docs/configure.md shows how each table is written"
@@ -74,6 +75,7 @@ def load(directory: Path) -> Config:
         found.node = _node(table(NodeSettings)({}), directory)
     found.audit = found.audit or _audit(table(AuditSettings)({}), directory)
     found.syslog = found.syslog or table(SyslogSettings)({})
+    found.keys = found.keys or table(KeySettings)({})
     if found.whole:
         found.mistakes += mistakes_between(found)
     if found.mistakes:
@@ -92,6 +94,7 @@ def load(directory: Path) -> Config:
         directory=directory,
         audit=found.audit,
         syslog=found.syslog,
+        keys=found.keys,
     )
 
 
@@ -107,6 +110,8 @@ def _read_file(path: Path, allowed: tuple[str, ...], found: Found) -> None:
         elif key == "audit":
             noting = _table(AuditSettings, value, f"{file}: audit", found)
             found.audit = noting and _audit(noting, found.directory)
+        elif key == "keys":
+            found.keys = _table(KeySettings, value, f"{file}: keys", found)
         elif key == "syslog":
             found.syslog = _table(SyslogSettings, value, f"{file}: syslog", found)
         elif key in ("route", "test"):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from node.config.audit import AuditSettings, SyslogSettings
     from node.config.config import Hospital, RouteTest, TlsFiles, Workstation
+    from node.config.keys import KeySettings
     from node.config.schema import RouteTable
     from node.config.settings import NodeSettings
     from node.types import Destination, Limits, Profile, Route, Source
@@ -47,6 +48,7 @@ class Found:
     node: NodeSettings | None = None
     audit: AuditSettings | None = None
     syslog: SyslogSettings | None = None
+    keys: KeySettings | None = None
     sources: dict[str, Source] = field(default_factory=dict)
     workstations: dict[str, Workstation] = field(default_factory=dict)
     destinations: dict[str, Destination] = field(default_factory=dict)
@@ -68,6 +70,7 @@ def mistakes_between(found: Found) -> Iterator[str]:
     if found.node is not None:
         yield from _about_node(found, found.node)
         yield from _about_commitment(found, found.node)
+    yield from _about_keys(found)
     if found.syslog is not None:
         yield from _about_syslog(found.syslog)
     yield from _about_sources(found)
@@ -146,6 +149,17 @@ def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:
                 yield f"{_place(found, peer)}.tls_name: needs node.tls, which is empty"
             if peer.passcode:
                 yield f"{_place(found, peer)}.passcode: would travel in clear; needs node.tls"
+
+
+def _about_keys(found: Found) -> Iterator[str]:
+    fips = found.keys is not None and found.keys.profile == "fips"
+    for name, profile in found.profiles.items():
+        if fips and profile.certificates:
+            place = found.places["profile", name]
+            yield (
+                f"{place}.certificates: Encrypted Attributes transport their key by "
+                'RSA PKCS #1 v1.5, which keys.profile = "fips" does not allow'
+            )
 
 
 def _about_syslog(syslog: SyslogSettings) -> Iterator[str]:

@@ -204,12 +204,18 @@ def verify_backup(directory: Path, backup: Path) -> list[Finding]:
 
 
 def write_identity(
-    directory: Path, identity: Identity, *, passphrase: str = "", random: Random = os.urandom
+    directory: Path,
+    identity: Identity,
+    *,
+    passphrase: str = "",
+    approved: bool = False,
+    random: Random = os.urandom,
 ) -> tuple[Path, Path]:
     """Write a key pair for someone else, and return the paths of both files.
 
     :param passphrase: if there is one, the secret is ``NAME.locked``, which
         it opens, instead of ``NAME.key``, which is open.
+    :param approved: lock it by algorithms alone that NIST approves.
     :raises UsageError: one of the two exists.
     :raises ConfigError: the disk refuses.
     """
@@ -219,7 +225,9 @@ def write_identity(
     for path in (secret, public):
         if path.exists():
             raise UsageError(f"{path} exists", hint="choose another name or folder")
-    text = lock.lock(identity, passphrase, random) if passphrase else identity.render()
+    text = identity.render()
+    if passphrase:
+        text = lock.lock(identity, passphrase, random, approved=approved)
     keyfile.write(secret, text, keyfile.SECRET)
     keyfile.write(public, identity.recipient.render(), keyfile.PUBLIC)
     return secret, public

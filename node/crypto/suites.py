@@ -129,6 +129,27 @@ class _Mlkem768X25519(_Hpke):
         )
 
 
+class _Mlkem768(_Hpke):
+    """ML-KEM-768 (FIPS 203) alone: post-quantum for sites that may use nothing else."""
+
+    kem = hpke.KEM.MLKEM768
+
+    def generate(self) -> bytes:
+        return mlkem.MLKEM768PrivateKey.generate().private_bytes_raw()
+
+    def public(self, private: bytes) -> bytes:
+        return self._load_private(private).public_key().public_bytes_raw()
+
+    def _load_private(self, private: bytes) -> mlkem.MLKEM768PrivateKey:
+        try:
+            return mlkem.MLKEM768PrivateKey.from_seed_bytes(private)
+        except ValueError:
+            raise _no_private_key() from None
+
+    def _load_public(self, public: bytes) -> mlkem.MLKEM768PublicKey:
+        return mlkem.MLKEM768PublicKey.from_public_bytes(public)
+
+
 class _P256(_Hpke):
     """NIST P-256, for sites that must stay within FIPS 140."""
 
@@ -217,6 +238,7 @@ SUITES: Final[Mapping[str, Suite]] = MappingProxyType(
     {
         "mlkem768-x25519": _Mlkem768X25519(),
         "x25519": _X25519(),
+        "mlkem768": _Mlkem768(),
         "p256": _P256(),
         "rsa-oaep-3072": _RsaOaep3072(),
     }

@@ -21,6 +21,7 @@ from node.wiring.network import (
     server_tls,
 )
 from node.wiring.sealing import (
+    check_keys,
     classical,
     classical_embedder,
     codec,
@@ -68,6 +69,7 @@ __all__ = [
     "blobs",
     "break_glass",
     "check_certificates",
+    "check_keys",
     "classical",
     "classical_embedder",
     "client_tls",

@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from node.errors import UsageError
+from node.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +32,17 @@ def keys(config: Config) -> DirectoryKeys:
 
     given = os.environ.get("CREDENTIALS_DIRECTORY")
     return DirectoryKeys(config.node.keys, credentials=Path(given) if given else None)
+
+
+def check_keys(config: Config) -> None:
+    """Refuse keys that the configured profile does not allow to seal with.
+
+    :raises ConfigError: with every such key.
+    """
+    from node.crypto import fips
+
+    if config.keys.profile == "fips" and (found := fips.mistakes(keys(config))):
+        raise ConfigError(found, hint="docs/keys.md says how to change over to profile fips")
 
 
 def embedder() -> Embedder:
@@ -97,6 +108,7 @@ def marker(config: Config, codec: Codec) -> Marker:
     from node.seal import Marker
     from node.verify import Examiner
 
+    check_keys(config)
     ring, mark = keys(config), embedder()
     prover = Examiner(ring.prover(), mark, codec)
     return Marker(ring.sealer(), mark, codec, prover, partial(limits_of, config.quality))

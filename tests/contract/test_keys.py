@@ -53,7 +53,7 @@ class DirectorySite:
         custody.rotate(self.directory, clock=lambda: self.now)
 
 
-@pytest.fixture(params=["memory", "mlkem768-x25519", "x25519", "p256", "rsa-oaep-3072"])
+@pytest.fixture(params=["memory", "mlkem768-x25519", "x25519", "mlkem768", "p256", "rsa-oaep-3072"])
 def site(request, tmp_path) -> Site:
     if request.param == "memory":
         return MemorySite([b"1" * 32])

@@ -258,3 +258,36 @@ def test_the_audit_log_is_told_who_changed_which_key_and_how(nodectl, site):
     assert "-current " in rotated.facts["diff"]
     assert (failed.event, failed.outcome) == ("keys_used", "failure")
     assert failed.facts["command"] == "recipients remove"
+
+
+@pytest.fixture
+def fips_site(site):
+    toml = site / "node.toml"
+    toml.write_text(toml.read_text().replace('#profile = "standard"', 'profile = "fips"'))
+    return site
+
+
+def test_profile_fips_names_each_key_that_does_not_fit_and_seals_nothing(
+    nodectl, fips_site, tmp_path
+):
+    ended = nodectl("--config", fips_site, "check", "--offline")
+    assert ended.status == 3
+    assert "FIPS-minded, not validated" in ended.stderr
+    assert "site.pub: the next epoch would be wrapped by mlkem768-x25519; profile" in ended.stderr
+    image = get_testdata_file("CT_small.dcm")
+    assert nodectl("--config", fips_site, "seal", image, "-o", tmp_path / "x.dcm").status == 3
+    assert nodectl("--config", fips_site, "serve").status == 3
+
+
+def test_profile_fips_makes_and_admits_only_keys_that_fit(nodectl, fips_site, tmp_path):
+    shutil.rmtree(fips_site / "keys")
+    call = ["--config", fips_site, "keys"]
+    assert nodectl(*call, "new").status == 0
+    assert nodectl("--config", fips_site, "check", "--offline").status == 0
+    refused = nodectl(*call, "recipients", "new", "a", "--out", tmp_path, "--suite", "x25519")
+    assert "keys.profile fips does not allow x25519" in refused.stderr
+    made = nodectl(*call, "recipients", "new", "b", "--out", tmp_path, "--locked")
+    assert made.status == 0
+    assert b"locked-identity-pbkdf2" in (tmp_path / "b.locked").read_bytes()
+    nodectl("keys", "recipients", "new", "c", "--out", tmp_path, "--suite", "x25519")
+    assert nodectl(*call, "recipients", "add", tmp_path / "c.pub").status == 2

@@ -70,3 +70,24 @@ def test_a_passphrase_has_120_bits_in_groups():
     made = lock.make_passphrase(lambda count: bytes(range(count)))
     assert re.fullmatch(r"([a-z2-7]{5}-){4}[a-z2-7]{4}", made)
     assert made != lock.make_passphrase(bytes)
+
+
+APPROVED = lock.lock(IDENTITY, PASSPHRASE, lambda count: b"s" * count, approved=True)
+
+
+def test_a_lock_of_approved_algorithms_opens_with_the_same_passphrase():
+    assert APPROVED.startswith(b"sealnode locked-identity-pbkdf2 v1\n")
+    assert lock.unlock(APPROVED, PASSPHRASE).secret() == IDENTITY.secret()
+    with pytest.raises(NotOurKeyError):
+        lock.unlock(APPROVED, "other")
+
+
+@pytest.mark.parametrize("count", [b"0", b"10000001", b"01000000", b"many"])
+def test_iterations_beyond_the_bounds_are_refused_before_any_is_made(count):
+    with pytest.raises(UnreadableError):
+        lock.unlock(APPROVED.replace(b"iterations: 1000000", b"iterations: " + count), PASSPHRASE)
+
+
+def test_a_lock_of_one_kind_is_none_of_the_other():
+    with pytest.raises(UnreadableError):
+        lock.unlock(APPROVED.replace(b"-pbkdf2 v1", b" v1"), PASSPHRASE)
