@@ -40,7 +40,7 @@ EXAMPLES
   nodectl audit verify /mnt/copy/audit --key audit.pub --witness /mnt/witness
   nodectl --config /etc/sealnode audit tail -n 50
   nodectl --config /etc/sealnode audit gaps
-  nodectl --config /etc/sealnode audit export --since 2026-01-01 -o january.jsonl
+  nodectl --config /etc/sealnode audit export -o events.jsonl --since 2026-01-01
   nodectl --config /etc/sealnode audit prove 1207 > event-1207.json
   nodectl audit check-proof event-1207.json --key audit.pub
 

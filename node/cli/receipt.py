@@ -27,7 +27,7 @@ the original and of the sealed object, times, and a signature. Whoever has the
 site's public key can check it, without any key that opens a seal.
 
 EXAMPLES
-  nodectl --config /etc/sealnode receipt show 1.2.840.10008.5.99.17 -o receipt.txt
+  nodectl --config /etc/sealnode receipt show 1.2.840.99.17 -o receipt.txt
   nodectl --config /etc/sealnode receipt key -o hospital.pub
   nodectl receipt check receipt.txt --key hospital.pub --object sealed.dcm
   nodectl receipt check receipt.txt --key hospital.pub --original image.dcm

@@ -74,11 +74,12 @@ def disk(tmp_path, monkeypatch):
     class File(apsw.VFSFile):
         def __init__(self, name, flags):
             super().__init__("unix", name, flags)
-            self._name = name if isinstance(name, str) else name.filename()
+            self._name = name if isinstance(name, str) else name and name.filename()
 
         def xSync(self, flags):  # noqa: N802 SQLite's name
             super().xSync(flags)
-            disk.sync_database(Path(self._name))
+            if self._name:  # a temporary file has none
+                disk.sync_database(Path(self._name))
 
     class FileSystem(apsw.VFS):
         def __init__(self):

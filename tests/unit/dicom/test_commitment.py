@@ -41,10 +41,10 @@ class Memory:
 class Listed(MemoryReceiver):
     """Knows DEMO as a source, PACS as a destination, BOTH as both, and nobody else."""
 
-    def admit(self, peer, names):
+    def admit(self, peer, names, login):
         known = {"DEMO": ("ct1", ""), "PACS": ("", "pacs"), "BOTH": ("ct1", "pacs")}
         source, destination = known.get(peer.calling_aet, ("", ""))
-        return super().admit(replace(peer, source=source, destination=destination), names)
+        return super().admit(replace(peer, source=source, destination=destination), names, login)
 
 
 @pytest.fixture

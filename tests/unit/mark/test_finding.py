@@ -75,6 +75,7 @@ def test_the_hospital_is_named_from_a_copy_turned_a_little(marked, degrees, scal
     assert found.cell == pytest.approx(6 * scale, rel=0.02)
 
 
+@pytest.mark.slow
 def test_a_small_turn_is_found_and_told(marked):
     found = find(brightness(marked.rotate(2, Image.Resampling.BICUBIC)), [OURS])
     assert found is not None
@@ -82,6 +83,7 @@ def test_a_small_turn_is_found_and_told(marked):
     assert not found.mirrored
 
 
+@pytest.mark.slow
 def test_where_nothing_was_added_nothing_is_found(marked):
     assert find(brightness(marked), [own(bytes(32))]) is None
 
