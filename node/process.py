@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from node.sealing.pseudonyms import Pseudonyms
     from node.sealing.receipts import Clerk
     from node.sealing.sharing import Shared, Sharer
+    from node.sealing.signatures import Signatory
     from node.spool.base import BlobStore, EntryClaim, Ledger
     from node.types import Delivery, Route
 
@@ -50,6 +51,7 @@ class Processor:
     :param opening: the break-glass of a route that lets pass what was received then.
     :param worker: names this process in leases.
     :param sharer: gives what divides objects; None where no route does.
+    :param signatory_of: what signs the objects of a route; None for none.
     :param clerk: issues receipts; None where there is no key for that.
     """
 
@@ -71,6 +73,7 @@ class Processor:
         sharer: Callable[[], Sharer] | None = None,
         opening: Callable[[str, float], Opening | None] = lambda *_: None,
         clerk: Clerk | None = None,
+        signatory_of: Callable[[Route], Signatory | None] = lambda _route: None,
     ) -> None:
         self._ledger = ledger
         self._blobs = blobs
@@ -87,6 +90,7 @@ class Processor:
         self._sharer = sharer
         self._opening = opening
         self._clerk = clerk
+        self._signatory_of = signatory_of
 
     def step(self) -> int:
         """Work on what is due and return how many entries that were."""
@@ -138,6 +142,7 @@ class Processor:
             recovery=route.recovery,
             visible=bool(route.visible),
             evidence=self._clerk is not None,
+            signatory=self._signatory_of(route),
         )
         try:
             self._send_on(claim, self._marker.mark(data, order))
@@ -190,6 +195,8 @@ class Processor:
                     "psnr_data": made.quality.psnr_data,
                     "ssim": made.quality.ssim,
                 }
+            if made.signatures:
+                facts["signatures"] = "; ".join(str(one) for one in made.signatures)
             if self._clerk:
                 facts[RECEIPT] = self._clerk.issue(claim.entry, made)
             event = self._event(claim, "entry_sealed", reason=reason, more=facts)

@@ -17,11 +17,13 @@ import node
 from node.crypto import record as records
 from node.dicom import headers, identity, marked, overlay, reader
 from node.dicom import pixels as pixel_data
+from node.dicom import signatures as signed
 from node.dicom.declaration import Work
 from node.errors import DoesNotFitError, ProofError, QualityError, UnsealableError
 from node.mark import coarse, logo, quality, robust
 from node.sealing.copies import window_of
 from node.sealing.report import measured
+from node.sealing.signatures import check
 from node.types import Limits, Record, VerdictKind
 from node.verify import HEADER, RECORD, frame, header_binding
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from node.mark.base import Embedder
     from node.mark.robust import Added
     from node.sealing.pseudonyms import Pseudonyms
+    from node.sealing.signatures import Finding, Signatory
     from node.types import Binding, Quality
     from node.verify import Examination, Examiner
 
@@ -62,6 +65,7 @@ class Order:
         leaves that as it is.
     :param bitmap: a bitmap (``mark.bitmap``) that it is to carry as well where
         there is picture enough for that; empty for none.
+    :param signatory: signs the object by the key of a certificate (PS3.15 C.2).
     :param evidence: return the digests that a receipt tells of.
     """
 
@@ -76,6 +80,7 @@ class Order:
     visible: bool = False
     bitmap: bytes = b""
     evidence: bool = False
+    signatory: Signatory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ class Marked:
     :param carrier: ``"pixels"`` or ``"header"``.
     :param robust: whether the pixels carry the robust mark, too.
     :param bitmap: whether that carries the bitmap.
+    :param signatures: what was found of the digital signatures it came with.
     """
 
     data: bytes
@@ -125,6 +131,7 @@ class Marked:
     robust: bool = False
     recovery_bytes: int = 0  #: of the coarse copy
     bitmap: bool = False
+    signatures: tuple[Finding, ...] = ()
     evidence: Evidence | None = None  #: where it was asked for
 
 
@@ -170,6 +177,9 @@ class Marker:
         :raises ProofError: the marked object did not give the original back.
         """
         obj = reader.read(data)
+        return replace(self._mark(obj, order), signatures=check(obj))
+
+    def _mark(self, obj: DicomObject, order: Order) -> Marked:
         if order.carrier == "header":
             return self._prove(obj, self._in_header(obj, order), order)
         try:
@@ -270,6 +280,10 @@ class Marker:
         if image and order.visible and order.logo:
             shown = overlay.elements(obj, logo.decode(order.logo))
             changes = marked.with_elements(changes, obj, shown)
+        if order.signatory:
+            changes = marked.with_elements(
+                changes, obj, signed.replaced(obj, keep=not (image or pseudonyms))
+            )
         copy = headers.header_copy(obj, headers.MAX_MASKED if hidden else headers.MAX_COPY)
         if hidden and copy is None:
             raise UnsealableError("the header is too long to be sealed", code="header_too_long")
@@ -303,6 +317,8 @@ class Marker:
     ) -> Marked:
         uids = draft.binding.sop_class_uid, draft.binding.sop_instance_uid
         syntax = stored.transfer_syntax_uid if stored else draft.obj.transfer_syntax_uid
+        if signatory := draft.order.signatory:
+            dataset = signatory.sign(dataset, syntax, draft.order.received_at)
         return Marked(
             data=reader.write_part10(*uids, syntax, reader.wire(dataset, syntax)),
             sop_class_uid=uids[0],

@@ -101,3 +101,24 @@ def rsa_pair(name: str, bits: int = 2048) -> tuple[bytes, bytes]:
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return certificate.public_bytes(pem), secret
+
+
+def certified_key(folder: Path, kind: str) -> None:
+    """Write ``KIND.key`` and ``KIND.pem``, a key that signs and its own certificate.
+
+    :param kind: ``rsa`` or ``ec``.
+    """
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+    if kind == "rsa":
+        key = rsa.generate_private_key(65537, 2048)
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{kind} signer")])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - DAY, now + DAY)
+    pem = serialization.Encoding.PEM
+    text = builder.sign(key, hashes.SHA256()).public_bytes(pem)
+    (folder / f"{kind}.pem").write_bytes(text)
+    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / f"{kind}.key").write_bytes(key.private_bytes(pem, form, plain))
+    (folder / f"{kind}.key").chmod(0o400)

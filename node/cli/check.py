@@ -162,7 +162,7 @@ def _expiring(config: Config) -> list[str]:
         days = math.floor((at - time.time()) / 86400)
         if days < wiring.EXPIRES_SOON:
             state = f"expires in {days} days" if days >= 0 else "has expired"
-            lines.append(f"tls.{name}: a certificate {state}")
+            lines.append(f"{name}: a certificate {state}")
     return lines
 
 

@@ -139,6 +139,7 @@ def _object(
     from node import wiring
     from node.dicom import derived, marked, pixels
     from node.mark import quality
+    from node.sealing import signatures
     from node.sealing.classical import SEAL
 
     hint = (marked.private_value(obj, marked.KEY_HINT) or b"").strip(b" \0")
@@ -153,6 +154,7 @@ def _object(
         "key_id": hint.decode("ascii", "replace"),
         "pseudonym": obj.text("PatientIdentityRemoved") == "YES",
         "embedder": derived.method_of(obj),
+        "signatures": [str(one) for one in signatures.check(obj)],
         "capacity": 0,
         "reason": "",
     }

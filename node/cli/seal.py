@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
+    from node.seal import Marked
 
 NAME = "seal"
 HELP = "seal files: encrypt the patient's data into the pixels, reversibly"
@@ -112,6 +113,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     logo = wiring.logo(route.logo) if route else b""
     robust = wiring.copies(config).message(_to(route, args.recipient)) if route else b""
     pseudonyms = wiring.pseudonyms(config, _about(route or _NO_ROUTE, args))
+    signatory = wiring.signatory(config, route.sign) if route else None
     files = named(args.files)
     target, score = Target(args.output, args.files), Score()
     with wiring.codec() as codec, out.progress(len(files), "sealing") as step:
@@ -129,6 +131,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 recovery=route is not None and route.recovery,
                 visible=route is not None and bool(route.visible),
                 bitmap=bitmap_of(route, logo),
+                signatory=signatory,
             )
             try:
                 made = marker.mark(file.path.read_bytes(), order)
@@ -148,17 +151,27 @@ def run(args: argparse.Namespace, out: Out) -> int:
                     "robust": made.robust,
                     "recovery_bytes": made.recovery_bytes,
                     "bitmap": made.bitmap,
+                    "signed": signatory is not None,
+                    "signatures": [str(one) for one in made.signatures],
                 }
                 text = f"{file.path}: sealed in the {made.carrier}, {made.payload_bytes} bytes"
                 if robust:
                     text += ", with the robust mark" if made.robust else ", no robust mark fits"
                     text += " and bitmap" if made.bitmap else ""
+                text += ", signed" if signatory else ""
                 if made.quality:
                     facts |= numbers(made.quality)
-                    text += f", {made.quality.psnr_stored:.1f} dB, ±{made.quality.max_change}"
-                out.answer(facts, text)
+                out.answer(facts, text + _cost(made))
             step()
     return score.status
+
+
+def _cost(made: Marked) -> str:
+    """Return what it came with and what marking cost, to stand at the end of a line."""
+    text = f", came signed: {'; '.join(map(str, made.signatures))}" if made.signatures else ""
+    if made.quality:
+        text += f", {made.quality.psnr_stored:.1f} dB, ±{made.quality.max_change}"
+    return text
 
 
 def _by_method(args: argparse.Namespace, config: Config, route: Route | None, out: Out) -> int:

@@ -40,6 +40,15 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class SignerFiles:
+    """One ``[signer.*]``, its paths absolute and its files there."""
+
+    name: str
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Workstation:
     """One ``[workstation.*]``: who may ask the node for what a PACS holds.
 
@@ -98,3 +107,4 @@ class Config:
     hospitals: dict[str, Hospital] = field(default_factory=dict)
     quality: dict[str, Limits] = field(default_factory=dict)  #: by modality, as configured
     profiles: dict[str, Profile] = field(default_factory=dict)
+    signers: dict[str, SignerFiles] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from node.config.schema import (
     WorkstationTable,
 )
 from node.config.settings import NodeSettings, Timeouts
+from node.config.signing import SignerTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,8 +39,8 @@ NODE_HEAD = """\
 ROUTES_HEAD = """\
 # What happens to which objects. The files of this folder are read in the order
 # of their names; the first route that matches wins; what matches none is held.
-# [source.*], [workstation.*], [destination.*], [hospital.*], [profile.*], [quality.*] and
-# [tls.*] may stand here, too.
+# [source.*], [workstation.*], [destination.*], [hospital.*], [profile.*], [quality.*],
+# [signer.*] and [tls.*] may stand here, too.
 #
 # A route matches on facts of the association (source, calling_aet, called_aet,
 # address) and on attributes by their DICOM keywords (Modality, StationName ...).
@@ -64,6 +65,7 @@ def node_toml(
     parts.append(_table("#[hospital.own]", HospitalTable))
     parts.append(_table("#[quality.CT]", QualityTable))
     parts.append(_table("#[profile.research]", ProfileTable))
+    parts.append(_table("#[signer.hospital]", SignerTable))
     parts.append(_table("#[tls.hospital-ca]", TlsTable))
     return "\n".join(parts)
 

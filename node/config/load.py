@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from node.config.audit import AuditSettings, SyslogSettings
-from node.config.config import Config, Hospital, RouteTest, TlsFiles, Workstation
+from node.config.config import Config, Hospital, RouteTest, SignerFiles, TlsFiles, Workstation
 from node.config.keys import KeySettings
 from node.config.quality import merged
 from node.config.references import (
@@ -35,6 +35,7 @@ from node.config.schema import (
     WorkstationTable,
 )
 from node.config.settings import NodeSettings
+from node.config.signing import SignerTable
 from node.config.tables import table
 from node.config.values import MistakeError, modality, name, nearest, shown
 from node.errors import ConfigError
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # tables such as [source.NAME]
-NAMED = ("source", "workstation", "destination", "hospital", "profile", "quality", "tls")
+NAMED = ("source", "workstation", "destination", "hospital", "profile", "quality", "signer", "tls")
 SINGLE = ("node", "keys", "audit", "syslog")  # stand in node.toml alone
 MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
 WRITABLE_BY_ALL = 0o002
@@ -91,6 +92,7 @@ def load(directory: Path) -> Config:
         hospitals=found.hospitals,
         quality=found.quality,
         profiles=found.profiles,
+        signers=found.signers,
         directory=directory,
         audit=found.audit,
         syslog=found.syslog,
@@ -186,6 +188,9 @@ def _read_one(kind: str, own: str, raw: object, found: Found) -> None:
         said = {key: value for key, value in _values(profile).items() if value is not None}
         paths = tuple(str(found.directory / path) for path in said.pop("certificates", ()))
         found.profiles[own] = Profile(name=own, **said, certificates=paths)
+    elif kind == "signer" and (signer := _table(SignerTable, raw, place, found)):
+        base = found.directory
+        found.signers[own] = SignerFiles(own, base / signer.certificate, base / signer.key)
     elif kind == "tls" and (tls := _table(TlsTable, raw, place, found)):
         base = found.directory
         found.tls[own] = TlsFiles(
@@ -243,6 +248,7 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
         recovery=route.recovery,
         priority=PRIORITIES[route.priority],
         threshold=shares.k if shares else 0,
+        sign=route.sign,
         break_glass=route.break_glass,
     )
     found.routes.append((place, noun))

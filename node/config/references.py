@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from node.config.audit import AuditSettings, SyslogSettings
-    from node.config.config import Hospital, RouteTest, TlsFiles, Workstation
+    from node.config.config import Hospital, RouteTest, SignerFiles, TlsFiles, Workstation
     from node.config.keys import KeySettings
     from node.config.schema import RouteTable
     from node.config.settings import NodeSettings
@@ -56,6 +56,7 @@ class Found:
     hospitals: dict[str, Hospital] = field(default_factory=dict)
     quality: dict[str, Limits] = field(default_factory=dict)
     profiles: dict[str, Profile] = field(default_factory=dict)
+    signers: dict[str, SignerFiles] = field(default_factory=dict)
     routes: list[tuple[str, Route]] = field(default_factory=list)
     tests: list[RouteTest] = field(default_factory=list)
 
@@ -76,6 +77,7 @@ def mistakes_between(found: Found) -> Iterator[str]:
     yield from _about_sources(found)
     for files in found.tls.values():
         yield from _about_tls(found, files)
+    yield from _about_signers(found)
     for place, route in found.routes:
         yield from _about_pictures(place, route)
         yield from _about_identity(place, route)
@@ -217,6 +219,17 @@ def _about_tls(found: Found, files: TlsFiles) -> Iterator[str]:
             yield from _about_secret(f"{place}.key", path)
         elif not path.is_file():
             yield f"{place}.{key}: there is no such file"
+
+
+def _about_signers(found: Found) -> Iterator[str]:
+    for signer in found.signers.values():
+        place = found.places["signer", signer.name]
+        yield from _about_secret(f"{place}.key", signer.key)
+        if not signer.certificate.is_file():
+            yield f"{place}.certificate: there is no such file"
+    for place, route in found.routes:
+        if route.sign and route.action is not Action.SEAL:
+            yield f'{place}.sign: needs action = "seal"; nothing else is signed'
 
 
 def _about_hospitals(found: Found) -> Iterator[str]:

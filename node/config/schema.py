@@ -316,6 +316,12 @@ class RouteTable:
     recovery: bool = option(
         read.flag, False, "seal a coarse copy into the image, which shows what was there if changed"
     )
+    sign: str = option(
+        read.optional_name,
+        "",
+        "name of the [signer.*] table that signs its objects (DICOM Digital Signature)",
+        names="signer",
+    )
     break_glass: bool = option(
         read.flag, False, "allow 'nodectl breakglass' to let its images pass unsealed for a while"
     )

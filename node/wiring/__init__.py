@@ -34,6 +34,7 @@ from node.wiring.sealing import (
     namer,
     pseudonyms,
     sharer,
+    signatory,
 )
 from node.wiring.spool import (
     audit_folder,
@@ -106,6 +107,7 @@ __all__ = [
     "server",
     "server_tls",
     "sharer",
+    "signatory",
     "storage",
     "worker_name",
 ]

@@ -141,13 +141,19 @@ EXPIRES_SOON = 30  # days before a certificate expires that people are told
 
 
 def check_certificates(config: Config) -> None:
-    """Check that every ``[tls.*]`` table can be used.
+    """Check that every ``[tls.*]`` and ``[signer.*]`` table can be used.
 
     :raises ConfigError: with each that cannot.
     """
     from node.errors import ConfigError
+    from node.wiring.sealing import signatory
 
     mistakes: list[str] = []
+    for name in config.signers:
+        try:
+            signatory(config, name)
+        except ConfigError as error:
+            mistakes += [f"signer.{name}: {mistake}" for mistake in error.mistakes]
     for name in config.tls:
         try:
             client_tls(config, name)
@@ -158,14 +164,16 @@ def check_certificates(config: Config) -> None:
 
 
 def expiries(config: Config) -> Iterator[tuple[str, float]]:
-    """Yield for each ``[tls.*]`` table when its first certificate expires, as seconds since 1970.
+    """Yield for each table with certificates when the first expires, as seconds since 1970.
 
     :raises ConfigError: a file holds no certificate.
     """
     from node.crypto.certificates import expiry
 
     for name, files in config.tls.items():
-        yield name, min(expiry(files.certificate), expiry(files.ca))
+        yield f"tls.{name}", min(expiry(files.certificate), expiry(files.ca))
+    for name, signer in config.signers.items():
+        yield f"signer.{name}", expiry(signer.certificate)
 
 
 def server_tls(config: Config) -> ssl.SSLContext | None:

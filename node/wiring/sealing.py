@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from node.sealing.copies import Copies
     from node.sealing.pseudonyms import Pseudonyms
     from node.sealing.sharing import Namer, Sharer
+    from node.sealing.signatures import Signatory
     from node.types import Route
     from node.verify import Examiner
 
@@ -147,6 +148,20 @@ def pseudonyms(config: Config, route: Route) -> Pseudonyms | None:
         return Pseudonyms(mapping, profile)
     certificates = [Path(one).read_bytes() for one in profile.certificates]
     return Pseudonyms(mapping, profile, Envelope(certificates, mapping.secret("envelope")))
+
+
+def signatory(config: Config, name: str) -> Signatory | None:
+    """Return what signs in the name of a ``[signer.*]``; None for no name.
+
+    :raises ConfigError: its files cannot be used.
+    """
+    from node.crypto.signature import load
+    from node.sealing.signatures import Signatory
+
+    if not name:
+        return None
+    files = config.signers[name]
+    return Signatory(load(files.certificate, files.key))
 
 
 @lru_cache(maxsize=64)

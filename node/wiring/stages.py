@@ -14,7 +14,7 @@ from node import retry
 from node.errors import ProofError, UnsealedError
 from node.types import Action, Unsealable
 from node.wiring.network import client_tls, sender
-from node.wiring.sealing import copies, keys, logo, marker, pseudonyms, sharer
+from node.wiring.sealing import copies, keys, logo, marker, pseudonyms, sharer, signatory
 from node.wiring.spool import audit_folder, blobs, break_glass, doorbell, ledger, patients, register
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def processor(config: Config, codec: Codec) -> Processor:
     ring = keys(config)
     pseudonym, signer = ring.pseudonymizer().pseudonym, ring.receipt_signer()
     routes = {route.name: route for route in config.routes}
+    signing = {route.name: signatory(config, route.sign) for route in config.routes}
     hidden = {route.name: pseudonyms(config, route) for route in config.routes}
     return Processor(
         ledger=rows,
@@ -90,6 +91,7 @@ def processor(config: Config, codec: Codec) -> Processor:
         lease=config.node.lease,
         sharer=cache(partial(sharer, config)),
         opening=break_glass(config).opening,
+        signatory_of=lambda route: signing[route.name],
         clerk=Clerk(signer, pseudonym, time.time) if signer else None,
     )
 

@@ -7,12 +7,15 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from certificates import certified_key
 from pydicom import dcmread
 from sealing import ORDER, RECEIVED_AT, examiner, marker, sample
 
 from node.crypto.keyring import MemoryKeys
 from node.crypto.mapping import Mapping
 from node.crypto.receipt import Signer, check
+from node.crypto.signature import load
+from node.dicom import reader
 from node.dicom.codecs import Decoder
 from node.errors import (
     DoesNotFitError,
@@ -29,6 +32,8 @@ from node.seal import Marker
 from node.sealing.pseudonyms import Pseudonyms
 from node.sealing.receipts import Clerk, Digests, compare, digests
 from node.sealing.report import cost
+from node.sealing.signatures import Signatory
+from node.sealing.signatures import check as signatures
 from node.spool.memory import MemoryBlobs, MemoryLedger
 from node.types import (
     Action,
@@ -310,6 +315,21 @@ def test_the_audit_event_holds_a_receipt_that_the_files_fit(name):
     assert compare(Digests(said.original_header, said.original_pixels), original) == "same"
     assert compare(Digests(said.marked_header, said.marked_pixels), marked) == "same"
     assert compare(original, marked) == ("other" if said.carrier == "pixels" else "same pixels")
+
+
+def test_the_audit_event_tells_of_the_signature_that_the_object_came_with(tmp_path):
+    certified_key(tmp_path, "ec")
+    signatory = Signatory(load(tmp_path / "ec.pem", tmp_path / "ec.key"))
+    obj = reader.read(sample(CT))
+    signed = obj.file + signatory.sign(obj.dataset, obj.transfer_syntax_uid, RECEIVED_AT)
+    stage = Stage(signatory_of=lambda route: signatory if route.name == "r" else None)
+    stage.receive(signed)
+
+    stage.processor.step()
+
+    (event,) = [e for _, _, e in stage.ledger.outbox(limit=9) if e.event == "entry_sealed"]
+    assert str(event.facts["signatures"]).startswith("valid EC SHA256 ")
+    assert [one.result for one in signatures(reader.read(stage.sent()[0]))] == ["valid"]
 
 
 def test_what_cannot_be_sealed_goes_in_the_header_where_the_route_says_so():
