@@ -45,7 +45,7 @@ TROUBLES = 3  # so many in a row without an answer, and the destination is given
 
 
 class Sender(Protocol):
-    """What :class:`node.dicom.scu.StorageScu` is, and promises; STOW-RS would be another."""
+    """What :class:`node.dicom.base.Sender` is, and promises."""
 
     def expect(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Say which (SOP class, transfer syntax) will be sent next."""

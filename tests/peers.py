@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ELSEWHERE = [
     p for p in os.environ.get("PATH", "").split(":") if p != str(Path(sys.executable).parent)
 ]
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")  # Debian's orthanc-dicomweb
 TUNED = {**os.environ, "TCP_NODELAY": "1", "PATH": ":".join([*ELSEWHERE, "/usr/sbin"])}
 
 
@@ -71,6 +72,11 @@ class Pacs:
         self.port = port
         self.http = http
 
+    @property
+    def url(self) -> str:
+        """Of Orthanc's DICOMweb service."""
+        return f"http://127.0.0.1:{self.http}/dicom-web"
+
     def rest(self, method: str, path: str, body: bytes | dict | None = None) -> bytes:
         """Call Orthanc's REST API."""
         data = json.dumps(body).encode() if isinstance(body, dict) else body
@@ -88,9 +94,13 @@ class Pacs:
 
 
 @contextmanager
-def orthanc(folder: Path, *, port: int, fetch_port: int, aet: str = "PACS") -> Iterator[Pacs]:
-    """Start Orthanc with its storage in a folder."""
+def orthanc(
+    folder: Path, *, port: int, fetch_port: int, aet: str = "PACS", web: bool = False
+) -> Iterator[Pacs]:
+    """Start Orthanc with its storage in a folder, and with its DICOMweb plugin if asked to."""
     needed("Orthanc")
+    if web and not DICOMWEB.is_file():
+        pytest.skip("Orthanc's DICOMweb plugin (orthanc-dicomweb) is not installed")
     (http,) = free_ports(1)
     folder.mkdir()
     (folder / "orthanc.json").write_text(
@@ -101,7 +111,8 @@ def orthanc(folder: Path, *, port: int, fetch_port: int, aet: str = "PACS") -> I
                 "DicomCheckCalledAet": False, "DicomAlwaysAllowStore": True,
                 "DicomAlwaysAllowGet": True, "DicomAlwaysAllowFind": True,
                 "DicomAlwaysAllowMove": True,
-                "RemoteAccessAllowed": False, "AuthenticationEnabled": False, "Plugins": [],
+                "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
+                "Plugins": [str(DICOMWEB)] if web else [],
                 "UnknownSopClassAccepted": True, "OverwriteInstances": True,
                 "DicomModalities": {"node": ["SEALNODE", "127.0.0.1", fetch_port]},
             }

@@ -20,6 +20,9 @@ LEVELS = [GROUND, RULES | ISLANDS, STAGES, {"wiring", "proxy"}, {"cli", "web"}]
 FENCES = {
     "pynetdicom": {"dicom"},
     "pydicom": {"dicom"},
+    "requests": {"dicom/web"},
+    "urllib3": {"dicom/web"},
+    "dicomweb_client": {"dicom/web"},
     "pywt": {"mark"},
     "zfec": {"mark", "crypto/shares"},
     "cryptography": {"crypto", "audit/checkpoint", "mark/digests"},

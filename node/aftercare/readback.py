@@ -45,7 +45,7 @@ log = structlog.get_logger()
 
 
 class Archive(Protocol):
-    """What :class:`node.dicom.archive.Archive` is, and promises."""
+    """What :class:`node.dicom.base.Archive` is, and promises."""
 
     def fetch(self, wanted: Wanted, folder: Path) -> list[Path]:
         """Return what is wanted as files in a folder."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 NAME = "echo"
 HELP = "ask a destination for a C-ECHO"
 EPILOG = """
+A destination with a url is asked for a study that does not exist instead.
+
 EXAMPLES
   nodectl --config /etc/sealnode echo pacs-main
 
@@ -34,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
-    """Send one C-ECHO."""
+    """Send one C-ECHO, or what stands for it."""
     config = configured(args)
     peer = config.destinations.get(args.destination)
     if peer is None:
@@ -46,8 +48,12 @@ def run(args: argparse.Namespace, out: Out) -> int:
     if not isinstance(outcome, Delivered):
         raise UnreachableError(
             f"{peer.name}: {outcome.reason}",
-            hint=f"is {peer.aet} listening on {peer.host} port {peer.port}?",
+            hint="is that its address, and its token or password?"
+            if peer.url
+            else f"is {peer.aet} listening on {peer.host} port {peer.port}?",
         )
     facts = {"destination": peer.name, "aet": peer.aet, "result": "answered"}
-    out.answer(facts, f"{peer.name} ({peer.aet} at {peer.host} port {peer.port}) answers")
+    if peer.url:
+        facts["url"] = peer.url
+    out.answer(facts, f"{peer.name} ({peer.words}) answers")
     return 0

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     lines += [
         "",
         f"the node will answer as {config.node.aet} on {config.node.host} port {config.node.port},",
-        f"and send sealed objects to {peer.aet} at {peer.host} port {peer.port}",
+        f"and send sealed objects to {peer.words}",
         "",
         "next:",
         f"  keep a copy of {config.node.keys} in a safe place: without it nothing opens again",

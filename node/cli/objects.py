@@ -43,7 +43,7 @@ def add_source(parser: Parser) -> None:
         metavar="DEST",
         dest="destination",
         default="",
-        help="fetch the objects from this destination instead (C-GET, else C-MOVE)",
+        help="fetch the objects from this destination instead (C-GET, else C-MOVE; WADO-RS)",
     )
     parser.add_argument("--study", metavar="UID", default="", help="with --from: the study")
     parser.add_argument("--series", metavar="UID", default="", help="with --from: only this series")

@@ -34,7 +34,7 @@ SEALNODE-QUALIFY: the node deletes nothing there.
 
 The result is kept. Where a [destination.*] says qualified = "required",
 deliveries wait until it has passed, or until --accept says why it need not;
-that is in the audit log. Another AE title, host or port is another PACS.
+that is in the audit log. Another AE title, host, port or URL is another PACS.
 
 EXAMPLES
   nodectl --config /etc/sealnode qualify pacs-main

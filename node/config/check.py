@@ -150,10 +150,10 @@ def _about_routes(config: Config) -> Iterator[str]:
 
 def _about_shares(config: Config, route: Route) -> Iterator[str]:
     """Yield who would get several shares of one object."""
-    places: dict[tuple[str, int], str] = {}
+    places: dict[tuple[str, int] | str, str] = {}
     for name in route.to if route.threshold else ():
         peer = config.destinations[name]
-        other = places.setdefault((peer.host, peer.port), name)
+        other = places.setdefault(peer.url or (peer.host, peer.port), name)
         if other != name:
             yield f"route.{route.name}.shares: {other} and {name} are one archive, with two shares"
 

@@ -18,6 +18,7 @@ from node.config.references import (
     Found,
     mistakes_between,
     mistakes_of_break_glass,
+    mistakes_of_destination,
     mistakes_of_shares,
 )
 from node.config.schema import (
@@ -176,8 +177,8 @@ def _read_one(kind: str, own: str, raw: object, found: Found) -> None:
     elif kind == "workstation" and (asking := _table(WorkstationTable, raw, place, found)):
         found.workstations[own] = Workstation(name=own, **_peer(asking, found))
     elif kind == "destination" and (peer := _table(DestinationTable, raw, place, found)):
-        values = _values(peer) | {"calls_from": peer.calls_from or ()}
-        found.destinations[own] = Destination(name=own, **values)
+        found.mistakes += [f"{place}.{mistake}" for mistake in mistakes_of_destination(peer)]
+        found.destinations[own] = _destination(own, peer, found.directory)
     elif kind == "hospital" and (hospital := _table(HospitalTable, raw, place, found)):
         logo = "" if hospital.logo is None else str(found.directory / hospital.logo)
         mark = bytes.fromhex(hospital.mark)
@@ -271,6 +272,17 @@ def _peer(read: Any, found: Found) -> dict[str, Any]:
     values = _values(read)
     passcode = values["passcode"]
     return values | {"passcode": "" if passcode is None else str(found.directory / passcode)}
+
+
+def _destination(own: str, peer: DestinationTable, directory: Path) -> Destination:
+    files = {key: getattr(peer, key) for key in ("token", "password")}
+    return Destination(
+        name=own,
+        **_values(peer)
+        | {key: str(directory / file) if file else "" for key, file in files.items()}
+        | {"calls_from": peer.calls_from or (), "aet": peer.aet or "", "host": peer.host or "",
+           "port": peer.port or 0, "url": peer.url or ""},
+    )  # fmt: skip
 
 
 def _values(read: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from node.config.audit import AuditSettings, SyslogSettings
     from node.config.config import Hospital, RouteTest, SignerFiles, TlsFiles, Workstation
     from node.config.keys import KeySettings
-    from node.config.schema import RouteTable
+    from node.config.schema import DestinationTable, RouteTable
     from node.config.settings import NodeSettings
     from node.types import Destination, Limits, Profile, Route, Source
 
@@ -75,6 +75,7 @@ def mistakes_between(found: Found) -> Iterator[str]:
     if found.syslog is not None:
         yield from _about_syslog(found.syslog)
     yield from _about_sources(found)
+    yield from _about_logins(found)
     for files in found.tls.values():
         yield from _about_tls(found, files)
     yield from _about_signers(found)
@@ -103,6 +104,27 @@ def mistakes_of_shares(route: RouteTable) -> Iterator[str]:
         yield f"shares.to: names {len(shares.to)} destinations; n is {shares.n}"
     if route.unsealable == "relay":
         yield "unsealable: relay sends whole objects unprotected; use hold, header or refuse"
+
+
+def mistakes_of_destination(peer: DestinationTable) -> Iterator[str]:
+    """Yield what is wrong with how a destination is reached."""
+    places = {key: getattr(peer, key) for key in ("aet", "host", "port")}
+    if peer.url is None:
+        yield from (f"{key}: is missing" for key, value in places.items() if value is None)
+        for key in ("token", "user", "password"):
+            if getattr(peer, key):
+                yield f"{key}: needs url; DICOM associations to a destination have none"
+        return
+    if given := [key for key, value in places.items() if value is not None]:
+        yield f"url: stands beside {', '.join(given)}; a destination has one address"
+    if peer.token and peer.user:
+        yield "token: stands beside user; a destination is told one of them"
+    if bool(peer.user) != bool(peer.password):
+        yield "user: needs password" if peer.user else "password: needs user, which is empty"
+    if peer.tls and peer.url.startswith("http:"):
+        yield 'tls: needs a url that begins with "https://"'
+    if peer.commitment:
+        yield "commitment: DICOMweb has none; readback tells whether it keeps what it was sent"
 
 
 def mistakes_of_break_glass(route: RouteTable) -> Iterator[str]:
@@ -202,6 +224,14 @@ def _about_sources(found: Found) -> Iterator[str]:
                 f"{_place(found, other)}: cannot be told from {_kind(one)}.{one.name}: "
                 f"the same AE title and addresses that overlap"
             )
+
+
+def _about_logins(found: Found) -> Iterator[str]:
+    for peer in found.destinations.values():
+        place = found.places["destination", peer.name]
+        for key, path in (("token", peer.token), ("password", peer.password)):
+            if path:
+                yield from _about_secret(f"{place}.{key}", Path(path))
 
 
 def _about_secret(place: str, path: Path) -> Iterator[str]:

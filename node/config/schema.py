@@ -88,13 +88,36 @@ class WorkstationTable:
 class DestinationTable:
     """``[destination.NAME]``: a PACS that the node sends to."""
 
-    aet: str = needed(read.ae_title, "PACS1", "its AE title")
-    host: str = needed(read.host, "pacs.example.org", "its host name or address")
-    port: int = needed(read.integer(1, 65535), 104, "its TCP port")
+    aet: str | None = option(
+        read.ae_title, None, "its AE title; needed without url", example="PACS1"
+    )
+    host: str | None = option(
+        read.host,
+        None,
+        "its host name or address; needed without url",
+        example="pacs.example.org",
+    )
+    port: int | None = option(
+        read.integer(1, 65535), None, "its TCP port; needed without url", example=104
+    )
+    url: str | None = option(
+        read.web_address,
+        None,
+        "address of its DICOMweb service, instead of these three",
+        example="https://cloud.example.org/dicom-web",
+    )
+    token: Path | None = option(
+        read.path, None, "with url: file with the bearer token that it wants", example="cloud.token"
+    )
+    user: str = option(read.optional_name, "", "with url: whom to log in as, with a password")
+    password: Path | None = option(
+        read.path, None, "file with that user's password", example="cloud.password"
+    )
     tls: str = option(
         read.optional_name,
         "",
-        "name of the [tls.*] table to connect with; empty means without TLS",
+        "name of the [tls.*] table to connect with; empty means without TLS, and with a "
+        "url trust in the authorities of this machine",
         names="tls",
     )
     give_up_after: float = option(

@@ -11,6 +11,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from node.types import ROUTING_KEYWORDS, SafePrivate
 
@@ -117,6 +118,30 @@ def host(value: object) -> str:
 def optional_host(value: object) -> str:
     """Read a host name or an address, or ``""`` for none."""
     return "" if value == "" else host(value)
+
+
+def web_address(value: object) -> str:
+    """Read the address of a web service: https, or http on this machine."""
+    word = text(value)
+    try:
+        parts = urlsplit(word)
+        known = parts.port is None or parts.port > 0
+    except ValueError:
+        known = False
+    if not known or not word.isascii() or " " in word or not _HOST.fullmatch(parts.hostname or ""):
+        raise MistakeError('must be an address such as "https://cloud.example.org/dicom-web"')
+    if parts.username is not None or parts.query or parts.fragment:
+        raise MistakeError("must hold no user, no question mark and no number sign")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname)):
+        raise MistakeError('must begin with "https://"; "http://" is for this machine alone')
+    return word.rstrip("/")
+
+
+def _loopback(name: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(name or "").is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 def path(value: object) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
 from node.dicom import contexts, reader, status
+from node.dicom.base import MAX_LISTED, Listed
 from node.dicom.elements import element_bytes
 from node.dicom.headers import assemble
 from node.dicom.recode import recode
@@ -33,31 +33,19 @@ if TYPE_CHECKING:
     from pynetdicom.presentation import PresentationContext
 
     from node.dicom.acceptance import Settings
+    from node.dicom.base import Keys
     from node.dicom.reader import DicomObject
     from node.dicom.requestor import Requestor
     from node.dicom.retrieve import Take, Wanted
     from node.dicom.upper import Synchronous
 
-    Keys = dict[str, tuple[str, ...]]
-
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # Study Root Query/Retrieve Information Model - FIND
 TURN_SECONDS = 300.0  # to wait for the port that C-MOVE sends to
 TURN_TICK = 0.1
-MAX_LISTED = 65535  # sub-operations are counted in 16 bits: PS3.7 9.1.3
 RETRIEVE_AET = 0x00080054
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One instance that an archive says it has."""
-
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str
-    sop_class_uid: str
-
-
-class Archive:
+class DimseArchive:
     """Asks and reads back from one destination. Not for several threads.
 
     :param receiving: the SCP that C-MOVE sends to; the archive must know its

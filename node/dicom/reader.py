@@ -94,7 +94,11 @@ class DicomObject:
 
         Bytes that are not in the declared character set show as U+FFFD.
         """
-        value = self.raw(tag_of(keyword))
+        return self.texts_of(tag_of(keyword))
+
+    def texts_of(self, tag: int) -> tuple[str, ...]:
+        """Return the same of an attribute by its tag."""
+        value = self.raw(tag)
         if not value:
             return ()
         text = decode(value, self.raw(_SPECIFIC_CHARACTER_SET) or b"")

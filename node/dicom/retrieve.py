@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pynetdicom.presentation import PresentationContext
 
     from node.dicom.acceptance import Settings
+    from node.dicom.reader import DicomObject
     from node.dicom.requestor import Requestor
     from node.dicom.scp import StoreRequest
     from node.dicom.upper import Synchronous
@@ -104,6 +105,21 @@ class Wanted:
             if uid:  # as it was received, right or wrong
                 query.add(DataElement(keyword, "UI", uid, validation_mode=IGNORE))
         return query
+
+    def check(self, obj: DicomObject) -> None:
+        """Let an object pass that is among what is wanted.
+
+        :raises RefusedError: it is another instance.
+        :raises MismatchError: it belongs to another study or series.
+        """
+        if not _names(self.sop_instance_uid, "\\".join(obj.texts("SOPInstanceUID"))):
+            raise RefusedError("an instance that was not asked for", code="not_requested")
+        for keyword, uid in (
+            ("StudyInstanceUID", self.study_instance_uid),
+            ("SeriesInstanceUID", self.series_instance_uid),
+        ):
+            if not _names(uid, "\\".join(obj.texts(keyword))):
+                raise MismatchError("an object of another study or series", code="not_requested")
 
 
 class Collector:
@@ -199,12 +215,7 @@ class Collected:
             raise RefusedError("an instance that was not asked for", code="not_requested")
         obj = reader.read(self._part.read_bytes())
         reader.check_command(obj, request.sop_class_uid, request.sop_instance_uid)
-        for keyword, uid in (
-            ("StudyInstanceUID", wanted.study_instance_uid),
-            ("SeriesInstanceUID", wanted.series_instance_uid),
-        ):
-            if not _names(uid, "\\".join(obj.texts(keyword))):
-                raise MismatchError("an object of another study or series", code="not_requested")
+        wanted.check(obj)
 
     def abandon(self) -> None:
         """Remove the part that came."""

@@ -30,16 +30,20 @@ def server_context(certificate: Path, key: Path, *, peers: Path | None = None) -
 
 
 def client_context(
-    authorities: Path, *, certificate: Path | None = None, key: Path | None = None
+    authorities: Path | None, *, certificate: Path | None = None, key: Path | None = None
 ) -> ssl.SSLContext:
     """Return the context of the SCU; the server's name is always checked.
 
-    :param authorities: certificates (PEM) that the server's must chain to.
+    :param authorities: certificates (PEM) that the server's must chain to; None for
+        those that this machine trusts.
     :param certificate: what the node shows to a server that asks.
     :raises ConfigError: a file cannot be read or holds no certificate or key.
     """
     context = _harden(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
-    _trust(context, authorities)
+    if authorities is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        _trust(context, authorities)
     if certificate is not None:
         _load(context, certificate, key or certificate)
     return context

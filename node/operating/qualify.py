@@ -80,7 +80,7 @@ class Case:
 class Qualification:
     """A run, or a person's word in its place.
 
-    :param place: AE title, host and port that it is true of.
+    :param place: AE title, host and port, or URL, that it is true of.
     :param accepted: why a person overrode it, or ``""``.
     """
 
@@ -249,8 +249,8 @@ class Register:
 
 
 def place_of(destination: Destination) -> str:
-    """Return what a qualification is true of; another AE title, host or port is another PACS."""
-    return f"{destination.aet}@{destination.host}:{destination.port}"
+    """Return what a qualification is true of; another address is another PACS."""
+    return destination.place
 
 
 def _syntax(data: bytes) -> str:

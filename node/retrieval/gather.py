@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from node.dicom.archive import Keys, Listed
+    from node.dicom.base import Keys, Listed
     from node.dicom.retrieve import Take
     from node.dicom.scp import StoreRequest
     from node.sealing.sharing import Namer
@@ -43,7 +43,7 @@ GOOD = frozenset({State.GOOD, State.UNPROVEN})
 
 
 class Keeper(Protocol):
-    """What :class:`node.dicom.archive.Archive` is, and promises."""
+    """What :class:`node.dicom.base.Archive` is, and promises."""
 
     def contents(self, level: str, keys: Keys) -> list[Listed]:
         """Return the instances below what the unique keys name."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from node.config.config import Workstation
-    from node.dicom.archive import Archive, Listed
+    from node.dicom.base import Archive, Listed
     from node.dicom.query import Counts, Query, Sender
     from node.dicom.scp import StoreRequest
     from node.retrieval.desk import Opinion

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from node.config.config import Workstation
-    from node.dicom.archive import Archive, Listed
+    from node.dicom.base import Archive, Listed
     from node.dicom.query import Query, Sender
     from node.retrieval.desk import Opinion, Question
     from node.retrieval.gather import Gatherer, Kept

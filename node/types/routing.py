@@ -86,6 +86,11 @@ class Source:
 class Destination:
     """One ``[destination.*]``: where objects go.
 
+    :param url: of its DICOMweb service, where ``aet``, ``host`` and ``port`` are
+        empty; ``""`` where it is reached by DICOM associations.
+    :param token: path of the file with the token that it wants, or ``""``.
+    :param user: whom to log in to its service as, or ``""``; ``password`` is the
+        path of a file.
     :param tls: name of the ``[tls.*]`` table to use, or ``""`` for none.
     :param give_up_after: seconds after which a delivery is parked.
     :param associations: how many associations may be open to it at once.
@@ -118,6 +123,20 @@ class Destination:
     on_tamper: str = "block"
     on_unmarked: str = "pass"
     qualified: str = "advised"  #: ``"required"``: nothing is sent until it is qualified
+    url: str = ""
+    token: str = ""
+    user: str = ""
+    password: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in a word."""
+        return self.url or f"{self.aet}@{self.host}:{self.port}"
+
+    @property
+    def words(self) -> str:
+        """Where it is, as people say it."""
+        return self.url or f"{self.aet} at {self.host} port {self.port}"
 
 
 @dataclass(frozen=True, slots=True)

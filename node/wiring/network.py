@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from node.config.config import Config
     from node.dicom.acceptance import Offer
-    from node.dicom.archive import Archive
+    from node.dicom.base import Archive, Sender
     from node.dicom.limits import Limits
     from node.dicom.pixels import Codec
     from node.dicom.requestor import Requestor
     from node.dicom.retrieve import Wanted
-    from node.dicom.scu import StorageScu
     from node.dicom.server import Server
+    from node.dicom.web.service import Service
     from node.receive import StorageReceiver
     from node.types import Destination, Outcome, Peer
 
@@ -56,13 +56,15 @@ def requestor(config: Config, destination: Destination) -> Requestor:
 
 
 def echo(config: Config) -> Callable[[Destination], Outcome]:
-    """Return a function that asks a destination for a C-ECHO."""
+    """Return a function that asks a destination for a C-ECHO, or what stands for it."""
     from node.dicom.scu import echo as ask
     from node.errors import UnreachableError
     from node.types import Deferred
 
     def answer(destination: Destination) -> Outcome:
         try:
+            if destination.url:
+                return web_echo(config, destination)
             return ask(requestor(config, destination))
         except UnreachableError as error:
             return Deferred(str(error))
@@ -70,10 +72,52 @@ def echo(config: Config) -> Callable[[Destination], Outcome]:
     return answer
 
 
+def web_echo(config: Config, destination: Destination) -> Outcome:
+    """Ask a DICOMweb service whether it answers us.
+
+    :raises UnreachableError: it does not.
+    """
+    from node.dicom.web.stow import StowSender
+
+    sending = StowSender(service(config, destination))
+    try:
+        return sending.echo()
+    finally:
+        sending.close()
+
+
+def service(config: Config, destination: Destination) -> Service:
+    """Return the DICOMweb service of a destination.
+
+    :raises ConfigError: the libraries for it are not installed.
+    """
+    from node.dicom import tls
+    from node.errors import ConfigError
+
+    try:
+        from node.dicom.web.login import authorization
+        from node.dicom.web.service import Service
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            [f"destination.{destination.name}.url: needs {error.name}, which is not installed"],
+            hint="pip install 'sealnode[web]'",
+        ) from None
+    context = None
+    if destination.url.startswith("https:"):
+        context = client_tls(config, destination.tls) or tls.client_context(None)
+    return Service(
+        destination,
+        limits=limits(config),
+        tls=context,
+        response=config.node.timeouts.dimse,
+        authorization=authorization(destination),
+    )
+
+
 def fetch(
     config: Config, destination: Destination, folder: Path, *, study: str, series: str, sop: str
 ) -> list[Path]:
-    """Fetch objects back from a destination into a folder: C-GET, else C-MOVE.
+    """Fetch objects back from a destination into a folder: C-GET, else C-MOVE; WADO-RS.
 
     :raises UnreachableError: it does not answer, or not with success.
     """
@@ -85,15 +129,19 @@ def fetch(
 
 def archive(config: Config, destination: Destination) -> Archive:
     """Return what fetches from a destination."""
+    if destination.url:
+        from node.dicom.web.archive import WebArchive
+
+        return WebArchive(service(config, destination))
     from node.dicom.acceptance import Settings
-    from node.dicom.archive import Archive
+    from node.dicom.archive import DimseArchive
 
     node = config.node
     receiving = Settings(
         aet=node.fetch_aet, host=node.host, port=node.fetch_port, limits=limits(config)
     )
     node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Archive(requestor(config, destination), receiving, turn=node.state / "fetch.lock")
+    return DimseArchive(requestor(config, destination), receiving, turn=node.state / "fetch.lock")
 
 
 def known(config: Config, destination: Destination, wanted: Wanted) -> Wanted:
@@ -216,8 +264,12 @@ def server(
     )
 
 
-def sender(config: Config, codec: Codec, destination: Destination) -> StorageScu:
+def sender(config: Config, codec: Codec, destination: Destination) -> Sender:
     """Return what sends to one destination."""
+    if destination.url:
+        from node.dicom.web.stow import StowSender
+
+        return StowSender(service(config, destination))
     from node.dicom.scu import StorageScu
     from node.dicom.transcode import transcode
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -85,7 +86,13 @@ def same(one: bytes, other: bytes) -> bool:
     return reader.read(one).dataset == reader.read(other).dataset
 
 
-@pytest.fixture(params=[peers.orthanc, peers.dcmqrscp], ids=["orthanc", "dcmqrscp"])
+def cloud(folder: Path, **ports: int):
+    """Start Orthanc as an archive that is reached by DICOMweb."""
+    pytest.importorskip("dicomweb_client", reason="the extra 'web' is not installed")
+    return peers.orthanc(folder, web=True, **ports)
+
+
+@pytest.fixture(params=[peers.orthanc, peers.dcmqrscp, cloud], ids=["orthanc", "dcmqrscp", "cloud"])
 def start(request):
     return request.param
 
@@ -104,7 +111,11 @@ def site(start, tmp_path):
         )
     )  # fmt: skip
     study(tmp_path / "study", 6)
-    with start(tmp_path / "pacs", port=port, fetch_port=node.fetch_port) as pacs, node:
+    with contextlib.ExitStack() as stack:
+        pacs = stack.enter_context(start(tmp_path / "pacs", port=port, fetch_port=node.fetch_port))
+        if start is cloud:
+            by_web(settings, pacs.url, port)
+        stack.enter_context(node)
         sent = peers.storescu(node.port, sorted((tmp_path / "study").iterdir()))
         assert all(sent.values())
         made = Site(node, pacs, viewer)
@@ -112,6 +123,15 @@ def site(start, tmp_path):
         # storescu writes anew what it sends: the original is what the node was sent
         made.originals = {e.instance.sop_instance_uid: node.received(e) for e in node.entries()}
         yield made
+
+
+def by_web(settings: Path, url: str, port: int) -> None:
+    """Let the destination be reached by DICOMweb instead."""
+    text = settings.read_text()
+    for line in ('aet = "PACS"', 'host = "127.0.0.1"', f"port = {port}"):
+        assert text.count(f"\n{line}\n") == 1
+        text = text.replace(f"\n{line}\n", "\n")
+    settings.write_text(text.replace("#url = ", f'url = "{url}"\n#url = ', 1))
 
 
 def test_what_was_delivered_is_read_back_and_given_to_workstations(site, tmp_path):
@@ -185,7 +205,7 @@ TAMPERS = {
 }
 
 
-@pytest.mark.parametrize("start", [peers.orthanc], ids=["orthanc"], indirect=True)
+@pytest.mark.parametrize("start", [peers.orthanc, cloud], ids=["orthanc", "cloud"], indirect=True)
 def test_what_happens_to_objects_in_the_pacs_is_found_and_named(site, tmp_path):
     """Pixel edit, lossy compression, header edit, deletion, swap, another version."""
     uids = sorted(site.originals)
@@ -228,7 +248,7 @@ def test_what_happens_to_objects_in_the_pacs_is_found_and_named(site, tmp_path):
     assert set(got) == {uids[4]}
 
 
-@pytest.mark.parametrize("start", [peers.orthanc], ids=["orthanc"], indirect=True)
+@pytest.mark.parametrize("start", [peers.orthanc, cloud], ids=["orthanc", "cloud"], indirect=True)
 def test_what_the_pacs_lost_before_the_read_back_is_sent_again(site, tmp_path):
     path = tmp_path / "late.dcm"
     ds = dcmread(BytesIO(sample("CT_small.dcm")))

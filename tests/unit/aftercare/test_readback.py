@@ -22,7 +22,7 @@ from node.aftercare.readback import LOST, Readback
 from node.crypto.keyring import MemoryKeys
 from node.dicom import reader
 from node.dicom.acceptance import Settings
-from node.dicom.archive import Archive
+from node.dicom.archive import DimseArchive
 from node.dicom.scu import StorageScu
 from node.forward import Forwarder
 from node.spool.aftercare import Finding
@@ -62,7 +62,7 @@ class World:
             ledger=self.ledger,
             blobs=self.blobs,
             destination=self.destination,
-            archive=Archive(self.peer, receiving),
+            archive=DimseArchive(self.peer, receiving),
             judge=Judge(examiner(KEYS)),
             evidence=Evidence(self.evidence),
             folder=tmp_path / "back",

@@ -14,7 +14,7 @@ from sealing import sample
 
 from node.dicom import archive as archives
 from node.dicom.acceptance import Settings
-from node.dicom.archive import Archive
+from node.dicom.archive import DimseArchive
 from node.dicom.requestor import NoContextError
 from node.dicom.retrieve import Wanted
 from node.dicom.scu import StorageScu
@@ -49,9 +49,9 @@ def world(tmp_path):
         yield pacs
 
 
-def asking(pacs, turn=None) -> Archive:
+def asking(pacs, turn=None) -> DimseArchive:
     receiving = Settings("FETCH", port=pacs.fetch_port, limits=BRISK)
-    return Archive(requestor(pacs.port, aet="ARCHIVE"), receiving, turn=turn)
+    return DimseArchive(requestor(pacs.port, aet="ARCHIVE"), receiving, turn=turn)
 
 
 def test_an_archive_tells_whether_it_holds_an_object(world):
@@ -105,6 +105,6 @@ def test_moves_from_several_threads_take_turns_with_the_port(world, tmp_path, mo
 
 def test_an_archive_that_cannot_be_asked_is_said_to_be(world):
     peer = requestor(free_ports(1)[0], aet="ARCHIVE")
-    archive = Archive(peer, Settings("FETCH", port=world.fetch_port))
+    archive = DimseArchive(peer, Settings("FETCH", port=world.fetch_port))
     with pytest.raises(UnreachableError):
         archive.holds(Wanted(STUDY))

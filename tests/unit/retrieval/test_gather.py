@@ -19,7 +19,7 @@ from node.crypto.pseudonym import Pseudonymizer
 from node.crypto.shares.signer import Signer
 from node.dicom import share_object
 from node.dicom.acceptance import Settings
-from node.dicom.archive import Archive
+from node.dicom.archive import DimseArchive
 from node.dicom.scu import StorageScu
 from node.dicom.sending import Outgoing
 from node.errors import UnreachableError
@@ -85,7 +85,7 @@ class World:
 
     def gatherer(self, k: int = 2) -> Gatherer:
         archives = {
-            name: Archive(
+            name: DimseArchive(
                 requestor(one.port, aet="ARCHIVE"), Settings("FETCH", port=free_ports(1)[0])
             )
             for name, one in self.archives.items()

@@ -25,7 +25,7 @@ from node.config.config import Workstation
 from node.crypto.keyring import MemoryKeys
 from node.dicom import reader
 from node.dicom.acceptance import Settings
-from node.dicom.archive import Archive
+from node.dicom.archive import DimseArchive
 from node.dicom.query import MODELS, QueryScp
 from node.dicom.scu import StorageScu
 from node.dicom.sending import Outgoing
@@ -80,7 +80,7 @@ class World:
             aet="SEALNODE",
             workstations=lambda: self.workstations,
             destinations=lambda: self.destinations,
-            archives=lambda _: Archive(self.peer, Settings("FETCH", port=free_ports(1)[0])),
+            archives=lambda _: DimseArchive(self.peer, Settings("FETCH", port=free_ports(1)[0])),
             senders=lambda workstation, originator: StorageScu(
                 requestor(workstation.port, aet=workstation.aet), originator=originator
             ),
