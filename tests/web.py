@@ -61,7 +61,7 @@ class WebPacs:
         class Handler(_Handler):
             pacs = outer
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._scheme = "http"
         if tls:
@@ -107,6 +107,11 @@ class WebPacs:
 
     def headers(self) -> list[Dataset]:
         return [dcmread(BytesIO(x), stop_before_pixels=True) for x in self.objects.values()]
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of those who hang up."""
 
 
 class _Handler(BaseHTTPRequestHandler):

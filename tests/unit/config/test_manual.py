@@ -20,6 +20,7 @@ def write_examples(directory):
     for name, text in re.findall(r"```toml\n# (\S+)\n(.*?)```", MANUAL, re.DOTALL):
         with (directory / name).open("a") as stream:
             stream.write(text)
+    (directory / "cloud.token").touch(mode=0o400)
     for name in ("hospital-ca.pem", "node.pem", "node.key"):
         (directory / "tls" / name).write_text("PEM")
         (directory / "tls" / name).chmod(0o400)
