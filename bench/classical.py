@@ -1,13 +1,14 @@
 """What each classical method survives: scripts/bench classical [--help].
 
 Every picture is marked with a payload and attacked; the share of payloads that
-read back exactly is printed as a Markdown table.
+read back exactly is printed as a Markdown table, and written as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydicom.data import get_testdata_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.lab.circumstances import RESULTS, circumstances
 from node.dicom import pixels, reader
 from node.errors import DoesNotFitError, SealnodeError
 from node.mark.classical.dct import CosineEmbedder
@@ -113,7 +115,9 @@ def main() -> int:
     parser.add_argument("--images", type=Path, help="a folder of pictures")
     parser.add_argument("--bytes", type=int, default=16, help="payload (default: 16)")
     parser.add_argument("--seeds", type=int, default=5, help="messages a picture (default: 5)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder for classical.json")
     args = parser.parse_args()
+    about = circumstances()
     good = {name: [0] * len(METHODS) for name in ATTACKS}
     decibels: list[list[float]] = [[] for _ in METHODS]
     rooms: list[list[int]] = [[] for _ in METHODS]
@@ -139,13 +143,19 @@ def main() -> int:
                     except SealnodeError:
                         found = None
                     good[name][index] += found == payload
-    print("| | " + " | ".join(method.name for method in METHODS) + " |")
+    rows = {
+        "capacity, bytes": [f"{min(room)} to {max(room)}" for room in rooms],
+        "PSNR, dB": [f"{min(d):.1f} to {max(d):.1f}" for d in decibels],
+    }
+    rows |= {name: [f"{100 * n / tries:.0f} %" for n in counts] for name, counts in good.items()}
+    names = [method.name for method in METHODS]
+    print("| | " + " | ".join(names) + " |")
     print("| --- |" + " --- |" * len(METHODS))
-    row = [f"{min(room)} to {max(room)}" for room in rooms]
-    print("| capacity, bytes | " + " | ".join(row) + " |")
-    print("| PSNR, dB | " + " | ".join(f"{min(d):.1f} to {max(d):.1f}" for d in decibels) + " |")
-    for name, counts in good.items():
-        print(f"| {name} | " + " | ".join(f"{100 * n / tries:.0f} %" for n in counts) + " |")
+    for name, cells in rows.items():
+        print(f"| {name} | {' | '.join(cells)} |")
+    report = about | {"bytes": args.bytes, "tries": tries, "methods": names, "rows": rows}
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "classical.json").write_text(json.dumps(report, indent=1) + "\n")
     return 0
 
 

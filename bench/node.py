@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -29,12 +28,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from peers import TUNED, program
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 from running import RunningNode, free_ports, listening, wait_for
+
+from bench.lab.circumstances import circumstances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -228,6 +230,7 @@ def main() -> int:
     parser.add_argument("--systems", default=",".join(SUTS))
     args = parser.parse_args()
     systems = args.systems.split(",")
+    about = circumstances()
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as work:
         for parts in map(int, args.associations.split(",")):
@@ -238,7 +241,7 @@ def main() -> int:
                     table[name].append(run(name, folders, args.count, Path(work)))
                     print(f"x{parts} rep {rep + 1} {name}: {table[name][-1]}", file=sys.stderr)
     report = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        **about,
         "count": args.count, "source": args.source, "results": found,
     }  # fmt: skip
     RESULTS.mkdir(exist_ok=True)

@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import statistics
 import sys
 import time
@@ -26,6 +25,7 @@ import zfec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this folder's node.py
 
+from bench.lab.circumstances import circumstances
 from node.crypto.shares import scheme
 from node.crypto.shares.share import Mode
 from node.crypto.shares.signer import Signer
@@ -95,7 +95,7 @@ def markdown(report: dict[str, object]) -> str:
     lines = [
         f"# Shares of {report['size']} bytes, MB/s",
         "",
-        f"{report['cpus']} CPUs of {report['machine']}, load {report['load']}",
+        f"{report['machine']}, load {report['load']}",
         "",
         "| scheme | (k, n) | work | bound | best | median | goal | size of all shares |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--size", type=int, default=512 * 1024)
     args = parser.parse_args()
+    about = circumstances()
     data = os.urandom(args.size)
     rows = [
         row for mode in Mode for k, n in NUMBERS for row in measure(data, mode, k, n, args.rounds)
@@ -129,9 +130,7 @@ def main() -> None:
     report = {
         "size": args.size,
         "rounds": args.rounds,
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
+        **about,
         "rows": rows,
         "comparison": compare(data, args.rounds),
     }

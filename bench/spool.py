@@ -1,10 +1,12 @@
-"""Measure the spool and the audit log: python bench/spool.py FOLDER.
+"""Measure the spool and the audit log: scripts/bench spool [FOLDER].
 
 FOLDER lies on the disk that is to be measured and is left as it was found.
+Prints what it finds, and writes it to bench/results/spool.json.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.lab.circumstances import RESULTS, circumstances
 from node.audit.check import verify
 from node.audit.checkpoint import Signer, generate
 from node.audit.log import JsonLog
@@ -25,7 +28,7 @@ from node.spool.sqlite import SqliteLedger
 from node.types import Action, Decision, DeliveryState, Event, Instance, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SIZE = 512 << 10  # bytes of one object: a CT slice
 RULE = Decision(Route("ct", {}, Action.SEAL, ("pacs",)), Action.SEAL, ())
@@ -46,7 +49,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> float:
     return time.perf_counter() - start
 
 
-def accept(folder: Path, threads: int, seconds: float = 4.0) -> None:
+def accept(folder: Path, threads: int, seconds: float = 4.0) -> Iterator[str]:
     blobs, ledger = DiskBlobs(folder / "blobs"), SqliteLedger(folder / "ledger.db")
     base = os.urandom(SIZE - 16)
     taken: list[float] = []
@@ -64,13 +67,13 @@ def accept(folder: Path, threads: int, seconds: float = 4.0) -> None:
     wall = in_threads(threads, work)
     ledger.close()
     ranks = statistics.quantiles(taken, n=100)
-    print(
+    yield (
         f"accept, blob of 512 KiB and row, {threads} threads: {len(taken) / wall:.0f}/s, "
         f"p50 {ranks[49] * 1e3:.1f} ms, p99 {ranks[98] * 1e3:.1f} ms"
     )
 
 
-def rows(folder: Path, threads: int, number: int = 4000) -> None:
+def rows(folder: Path, threads: int, number: int = 4000) -> Iterator[str]:
     ledger = SqliteLedger(folder / "ledger.db")
 
     def work(thread: int) -> None:
@@ -79,10 +82,10 @@ def rows(folder: Path, threads: int, number: int = 4000) -> None:
 
     wall = in_threads(threads, work)
     ledger.close()
-    print(f"accept, row alone, {threads} threads: {number / wall:.0f}/s")
+    yield f"accept, row alone, {threads} threads: {number / wall:.0f}/s"
 
 
-def queue(folder: Path, queued: int, number: int = 1000) -> None:
+def queue(folder: Path, queued: int, number: int = 1000) -> Iterator[str]:
     ledger = SqliteLedger(folder / "ledger.db")
     fill = 64
 
@@ -91,7 +94,7 @@ def queue(folder: Path, queued: int, number: int = 1000) -> None:
             ledger.accept(instance(f"{item}", f"{item:064x}"), RULE, EVENT)
 
     wall = in_threads(fill, work)
-    print(f"{queued} queued in {wall:.1f} s ({(queued + number) / wall:.0f}/s, {fill} threads)")
+    yield f"{queued} queued in {wall:.1f} s ({(queued + number) / wall:.0f}/s, {fill} threads)"
     ledger.drained(1 << 60)
     for limit in (1, 20):
         done = 0
@@ -104,7 +107,7 @@ def queue(folder: Path, queued: int, number: int = 1000) -> None:
                 )  # fmt: skip
                 done += 1
         wall = time.perf_counter() - start
-        print(f"  claim {limit} and ready: {done / wall:.0f} entries/s")
+        yield f"  claim {limit} and ready: {done / wall:.0f} entries/s"
         done = 0
         start = time.perf_counter()
         while claims := ledger.claim_deliveries("f", "pacs", limit=limit, lease=60):
@@ -112,17 +115,17 @@ def queue(folder: Path, queued: int, number: int = 1000) -> None:
                 ledger.settle(delivery, DeliveryState.SENT, "", EVENT)
                 done += 1
         wall = time.perf_counter() - start
-        print(f"  claim {limit} and settle: {done / wall:.0f} deliveries/s")
+        yield f"  claim {limit} and settle: {done / wall:.0f} deliveries/s"
     taken = []
     for _ in range(50):
         start = time.perf_counter()
         ledger.stats()
         taken.append(time.perf_counter() - start)
-    print(f"  stats: {statistics.median(taken) * 1e6:.0f} us")
+    yield f"  stats: {statistics.median(taken) * 1e6:.0f} us"
     ledger.close()
 
 
-def audit(folder: Path, number: int = 200_000) -> None:
+def audit(folder: Path, number: int = 200_000) -> Iterator[str]:
     private, public = generate("bench")
     log = JsonLog(folder, signer=Signer(private))
     start = time.perf_counter()
@@ -133,26 +136,36 @@ def audit(folder: Path, number: int = 200_000) -> None:
     log.close()
     wall = time.perf_counter() - start
     size = sum(path.stat().st_size for path in folder.glob("*.jsonl"))
-    print(f"audit append: {number / wall:.0f} events/s, {size / number:.0f} bytes each")
+    yield f"audit append: {number / wall:.0f} events/s, {size / number:.0f} bytes each"
     start = time.perf_counter()
     verify(folder, public).insist()
-    print(f"audit verify: {number / (time.perf_counter() - start):.0f} events/s")
+    yield f"audit verify: {number / (time.perf_counter() - start):.0f} events/s"
+
+
+def parts(folder: Path) -> Iterator[str]:
+    """Measure everything in a folder of this disk; give a line for each figure."""
+    for threads in (1, 4):
+        yield from accept(folder / f"accept{threads}", threads)
+    for threads in (1, 4, 16, 64):
+        (folder / f"rows{threads}").mkdir()
+        yield from rows(folder / f"rows{threads}", threads)
+    for queued in (100, 100_000):
+        (folder / f"queue{queued}").mkdir()
+        yield from queue(folder / f"queue{queued}", queued)
+    yield from audit(folder / "audit")
 
 
 def main() -> None:
+    about, lines = circumstances(), []
     folder = Path(tempfile.mkdtemp(dir=sys.argv[1] if len(sys.argv) > 1 else None))
     try:
-        for threads in (1, 4):
-            accept(folder / f"accept{threads}", threads)
-        for threads in (1, 4, 16, 64):
-            (folder / f"rows{threads}").mkdir()
-            rows(folder / f"rows{threads}", threads)
-        for queued in (100, 100_000):
-            (folder / f"queue{queued}").mkdir()
-            queue(folder / f"queue{queued}", queued)
-        audit(folder / "audit")
+        for line in parts(folder):
+            print(line, flush=True)
+            lines.append(line.strip())
     finally:
         shutil.rmtree(folder)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "spool.json").write_text(json.dumps(about | {"lines": lines}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
