@@ -26,6 +26,7 @@ FENCES = {
     "pywt": {"mark"},
     "zfec": {"mark", "crypto/shares"},
     "cryptography": {"crypto", "audit/checkpoint", "mark/digests"},
+    "pkcs11": {"crypto/token"},
     "apsw": {"spool"},
     "psycopg": {"spool/postgres"},
     "boto3": {"spool/s3"},

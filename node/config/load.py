@@ -77,7 +77,7 @@ def load(directory: Path) -> Config:
         found.node = _node(table(NodeSettings)({}), directory)
     found.audit = found.audit or _audit(table(AuditSettings)({}), directory)
     found.syslog = found.syslog or table(SyslogSettings)({})
-    found.keys = found.keys or table(KeySettings)({})
+    found.keys = found.keys or _keys(table(KeySettings)({}), directory)
     if found.whole:
         found.mistakes += mistakes_between(found)
     if found.mistakes:
@@ -114,7 +114,8 @@ def _read_file(path: Path, allowed: tuple[str, ...], found: Found) -> None:
             noting = _table(AuditSettings, value, f"{file}: audit", found)
             found.audit = noting and _audit(noting, found.directory)
         elif key == "keys":
-            found.keys = _table(KeySettings, value, f"{file}: keys", found)
+            keying = _table(KeySettings, value, f"{file}: keys", found)
+            found.keys = keying and _keys(keying, found.directory)
         elif key == "syslog":
             found.syslog = _table(SyslogSettings, value, f"{file}: syslog", found)
         elif key in ("route", "test"):
@@ -303,6 +304,13 @@ def _note_names(kind: Any, values: dict[str, Any], place: str, found: Found) -> 
 
 def _node(settings: NodeSettings, directory: Path) -> NodeSettings:
     return replace(settings, state=directory / settings.state, keys=directory / settings.keys)
+
+
+def _keys(settings: KeySettings, directory: Path) -> KeySettings:
+    module = settings.pkcs11_module
+    return replace(
+        settings, pkcs11_module=module and directory / module, pin=directory / settings.pin
+    )
 
 
 def _audit(settings: AuditSettings, directory: Path) -> AuditSettings:

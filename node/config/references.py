@@ -176,6 +176,12 @@ def _about_node(found: Found, node: NodeSettings) -> Iterator[str]:
 
 
 def _about_keys(found: Found) -> Iterator[str]:
+    module = found.keys and found.keys.pkcs11_module
+    if found.keys and (module is None) != (found.keys.token is None):
+        missing = "token" if module else "pkcs11_module"
+        yield f"node.toml: keys.{missing}: is missing; a token needs pkcs11_module and token"
+    if module and not module.is_file():
+        yield "node.toml: keys.pkcs11_module: there is no such file"
     fips = found.keys is not None and found.keys.profile == "fips"
     for name, profile in found.profiles.items():
         if fips and profile.certificates:

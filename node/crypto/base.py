@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from node.crypto.recipient import Recipient
     from node.types import Binding
 
 
@@ -58,6 +59,23 @@ class Opener(Protocol):
 
     def tag_keys(self, binding: Binding) -> Iterator[tuple[bytes, bytes]]:
         """Yield (key id, 32-byte mark key) for every epoch, newest first."""
+        ...
+
+
+class Unwrapper(Protocol):
+    """Opens what was wrapped for one recipient: an identity in memory, or in a token."""
+
+    @property
+    def recipient(self) -> Recipient:
+        """Whose private key it has."""
+        ...
+
+    def unwrap(self, wrapped: bytes, key_id: bytes) -> bytes:
+        """Return what was wrapped for the recipient under a key id.
+
+        :raises DamagedError: it was not.
+        :raises ConfigError: the token cannot be used.
+        """
         ...
 
 

@@ -17,7 +17,8 @@ from node.errors import DamagedError, UnreadableError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from node.crypto.recipient import Identity, Recipient
+    from node.crypto.base import Unwrapper
+    from node.crypto.recipient import Recipient
 
 _FIELDS = ("epoch", "id", "created")
 _MAC = ("mac",)
@@ -58,11 +59,12 @@ class Capsule:
         """Return the text of its file."""
         return _document(self, self.mac).render()
 
-    def open(self, identity: Identity) -> EpochKey | None:
+    def open(self, identity: Unwrapper) -> EpochKey | None:
         """Return the epoch key, or None if the capsule is for others.
 
         :raises DamagedError: it is for this identity and does not open, or is
             not as it was made.
+        :raises ConfigError: the token of the identity cannot be used.
         """
         for slot in self.slots:
             if slot.recipient == identity.recipient.id:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from node.crypto.base import Unwrapper
     from node.crypto.capsule import Capsule
     from node.crypto.recipient import Identity, Recipient
 
@@ -131,10 +132,12 @@ def rotate(directory: Path, *, clock: Clock, random: Random = os.urandom) -> Cap
         return begin(DirectoryKeys(directory), clock, random)
 
 
-def add_recipient(directory: Path, added: Recipient, *, history: bool = False) -> list[Capsule]:
+def add_recipient(
+    directory: Path, added: Recipient, *, history: Callable[[], Unwrapper] | None = None
+) -> list[Capsule]:
     """Let someone open the current epoch and all later ones; return the capsules changed.
 
-    :param history: the earlier epochs too; needs the identity in ``recipient.key``.
+    :param history: gives an identity that opens the earlier epochs: these, too.
     :raises ConfigError: the name is taken, a key is missing, or the disk refuses.
     """
     with locked(directory):
@@ -144,7 +147,7 @@ def add_recipient(directory: Path, added: Recipient, *, history: bool = False) -
                 raise keyfile.mistake(
                     _pub(directory, known.name), f"is recipient {known.name} already"
                 )
-        changed = list(_opened(keys)) if history else [_current(keys)]
+        changed = list(_opened(keys, history())) if history else [_current(keys)]
         keyfile.write(_pub(directory, added.name), added.render(), keyfile.PUBLIC)
         extended = [_extend(keys, old, key, added) for old, key in changed]
         return [capsule for capsule in extended if capsule is not None]
@@ -183,16 +186,20 @@ def remove_recipient(
         return begin(keys, clock, random)
 
 
-def verify_backup(directory: Path, backup: Path) -> list[Finding]:
+def verify_backup(
+    directory: Path, backup: Path, opening: Callable[[], Unwrapper] | None = None
+) -> list[Finding]:
     """Return what a copy of the key directory opens of each epoch, the newest first.
 
     A canary sealed with the live key is opened with the copy.
+
+    :param opening: gives the identity that opens; else it is in the copy.
 
     :raises ConfigError: the live keys or the identity of the copy cannot be read.
     """
     live, copy = DirectoryKeys(directory), DirectoryKeys(backup)
     current = live.epoch()
-    identity = copy.identity()
+    identity = opening() if opening else copy.identity()
     gone = {one.key_id: one for one in live.endings() if one.destroyed}
     found = [
         Finding(one.epoch, one.id, _judge(copy, one, identity, current))
@@ -231,6 +238,19 @@ def write_identity(
     keyfile.write(secret, text, keyfile.SECRET)
     keyfile.write(public, identity.recipient.render(), keyfile.PUBLIC)
     return secret, public
+
+
+def write_recipient(directory: Path, made: Recipient) -> Path:
+    """Write ``NAME.pub`` of a key pair whose private half is elsewhere, and return its path.
+
+    :raises UsageError: it exists.
+    :raises ConfigError: the disk refuses.
+    """
+    path = directory / f"{made.name}.pub"
+    if path.exists():
+        raise UsageError(f"{path} exists", hint="choose another name or folder")
+    keyfile.write(path, made.render(), keyfile.PUBLIC)
+    return path
 
 
 def write_unlocked(directory: Path, identity: Identity) -> Path:
@@ -326,15 +346,14 @@ def _current(keys: DirectoryKeys) -> tuple[Capsule, EpochKey]:
     return next(one for one in keys.capsules() if one.key_id == key.key_id), key
 
 
-def _opened(keys: DirectoryKeys) -> Iterator[tuple[Capsule, EpochKey]]:
-    identity = keys.identity()
+def _opened(keys: DirectoryKeys, identity: Unwrapper) -> Iterator[tuple[Capsule, EpochKey]]:
     for capsule in keys.capsules():
         key = keys.unwrap(capsule, identity)
         if key is not None:
             yield capsule, key
 
 
-def _judge(copy: DirectoryKeys, live: Capsule, identity: Identity, current: Epoch) -> str:
+def _judge(copy: DirectoryKeys, live: Capsule, identity: Unwrapper, current: Epoch) -> str:
     try:
         found = copy.capsule(live.key_id)
     except ConfigError:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeVar
 
+    from node.crypto.base import Unwrapper
+
     T = TypeVar("T")
 
 EPOCH = "epoch.key"
@@ -54,6 +56,7 @@ class DirectoryKeys:
         secrets that this process may have, such as ``$CREDENTIALS_DIRECTORY``
         of systemd; looked into before ``directory``.
     :param identity: opens instead of the one in ``recipient.key``.
+    :param token: gives the identity that opens, when it is needed; it stays in its token.
     """
 
     def __init__(
@@ -62,10 +65,12 @@ class DirectoryKeys:
         *,
         credentials: Path | None = None,
         identity: Identity | None = None,
+        token: Callable[[], Unwrapper] | None = None,
     ) -> None:
         self.directory = directory
         self._credentials = credentials
         self._identity = identity
+        self._token = token
 
     def __repr__(self) -> str:
         return f"<DirectoryKeys {self.directory}>"
@@ -90,7 +95,7 @@ class DirectoryKeys:
 
         :raises ConfigError: there is none, or a capsule for it is damaged.
         """
-        identity = self._identity or self.identity()
+        identity = self.unwrapper()
         gone = {one.key_id.hex(): one.words for one in self.endings() if one.destroyed}
         keys = [self.unwrap(one, identity) for one in self.capsules() if one.id not in gone]
         opened = [key for key in keys if key is not None]
@@ -133,6 +138,17 @@ class DirectoryKeys:
         :raises ConfigError: there is no usable key.
         """
         return self._secret(EPOCH, parse_epoch_key)
+
+    def may_open(self) -> bool:
+        """Return whether this process was given an identity, or a token with one."""
+        return self._token is not None or self._has(IDENTITY)
+
+    def unwrapper(self) -> Unwrapper:
+        """Return the identity that opens capsules here, wherever its private key lies.
+
+        :raises ConfigError: there is none that can be used.
+        """
+        return self._identity or (self._token() if self._token else self.identity())
 
     def identity(self) -> Identity:
         """Return the identity in ``recipient.key``.
@@ -259,7 +275,7 @@ class DirectoryKeys:
         path = self.capsule_path(key_id)
         return _capsule(path) if path.exists() else None
 
-    def unwrap(self, capsule: Capsule, identity: Identity) -> EpochKey | None:
+    def unwrap(self, capsule: Capsule, identity: Unwrapper) -> EpochKey | None:
         """Return the epoch key of a capsule, or None if it is for others.
 
         :raises ConfigError: it is for this identity, and damaged.

@@ -47,7 +47,7 @@ class Recipient:
 
         :raises UnreadableError: the public key is none.
         """
-        return _suite(self.suite).wrap(self.public, secret, _info(self.suite, key_id))
+        return _suite(self.suite).wrap(self.public, secret, info_of(self.suite, key_id))
 
     def fields(self) -> dict[str, str]:
         """Return the fields that name it in a key file."""
@@ -89,7 +89,7 @@ class Identity:
         :raises DamagedError: it was not wrapped to it for this key id.
         """
         suite = self.recipient.suite
-        return _suite(suite).unwrap(self._secret, wrapped, _info(suite, key_id))
+        return _suite(suite).unwrap(self._secret, wrapped, info_of(suite, key_id))
 
     def render(self) -> bytes:
         """Return the text of its ``.key`` file. It is a secret."""
@@ -163,6 +163,7 @@ def _suite(name: str) -> Suite:
     return SUITES[name]
 
 
-def _info(suite: str, key_id: bytes) -> bytes:
+def info_of(suite: str, key_id: bytes) -> bytes:
+    """Return what a wrapped epoch key is bound to."""
     name = suite.encode("ascii")
     return b"sealnode/v1/wrap" + bytes((len(name),)) + name + key_id

@@ -35,6 +35,7 @@ from node.wiring.sealing import (
     pseudonyms,
     sharer,
     signatory,
+    token,
 )
 from node.wiring.spool import (
     audit_folder,
@@ -109,5 +110,6 @@ __all__ = [
     "sharer",
     "signatory",
     "storage",
+    "token",
     "worker_name",
 ]

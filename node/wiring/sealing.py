@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from node.config.config import Config
     from node.crypto.keyring import DirectoryKeys
+    from node.crypto.token import Token
     from node.dicom.pixels import Codec
     from node.mark.base import Embedder
     from node.seal import Marker
@@ -27,12 +28,37 @@ if TYPE_CHECKING:
     from node.verify import Examiner
 
 
+PIN = "token.pin"  # as a service manager's credential
+
+
 def keys(config: Config) -> DirectoryKeys:
     """Open the key directory; secrets that a service manager gave go first."""
     from node.crypto.keyring import DirectoryKeys
 
     given = os.environ.get("CREDENTIALS_DIRECTORY")
-    return DirectoryKeys(config.node.keys, credentials=Path(given) if given else None)
+    held = token(config)
+    return DirectoryKeys(
+        config.node.keys,
+        credentials=Path(given) if given else None,
+        token=partial(held.identity, config.keys.key) if held else None,
+    )
+
+
+def token(config: Config) -> Token | None:
+    """Return the token that has the key that opens, if one is configured; it is not touched."""
+    from node.crypto import keyfile
+    from node.crypto.token import Token
+
+    if config.keys.pkcs11_module is None or config.keys.token is None:
+        return None
+    path = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / PIN
+    given = path.is_absolute() and path.exists()
+
+    def pin() -> str:
+        mode = keyfile.LITTLE if given else keyfile.SECRET
+        return keyfile.read(path if given else config.keys.pin, mode).decode().strip()
+
+    return Token(config.keys.pkcs11_module, config.keys.token, pin)
 
 
 def check_keys(config: Config) -> None:

@@ -208,7 +208,7 @@ def test_an_added_recipient_with_history_opens_everything(keys):
     first = keys.sealer().seal(b"1", BINDING, b"record")
     custody.rotate(keys.directory, clock=clock)
     archive = recipient.generate("archive", NOW, "x25519")
-    changed = custody.add_recipient(keys.directory, archive.recipient, history=True)
+    changed = custody.add_recipient(keys.directory, archive.recipient, history=keys.identity)
     opener = DirectoryKeys(keys.directory, identity=archive).opener()
     assert [one.epoch for one in changed] == [2, 1]
     assert opener.open(first, BINDING, b"record") == b"1"
