@@ -13,8 +13,8 @@ import structlog
 
 from node.errors import DoesNotFitError, ProofError, UnreadableError, UnsealableError
 from node.failpoint import reach
-from node.seal import Order
 from node.sealing.copies import bitmap_of
+from node.sealing.order import Order
 from node.types import RECEIPT, Action, EntryState, Event, Part, Unsealable
 from node.worker import guard
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from node.operating.breakglass import Opening
-    from node.seal import Marked, Marker
+    from node.seal import Marker
+    from node.sealing.order import Marked
     from node.sealing.pseudonyms import Pseudonyms
     from node.sealing.receipts import Clerk
     from node.sealing.sharing import Shared, Sharer
     from node.sealing.signatures import Signatory
     from node.spool.base import BlobStore, EntryClaim, Ledger
-    from node.types import Delivery, Route
+    from node.types import Attachment, Delivery, Route
 
     Facts = dict[str, str | int | float]
 
@@ -51,6 +52,7 @@ class Processor:
     :param opening: the break-glass of a route that lets pass what was received then.
     :param worker: names this process in leases.
     :param sharer: gives what divides objects; None where no route does.
+    :param attachments_of: what is to be sealed with an object of a route.
     :param signatory_of: what signs the objects of a route; None for none.
     :param clerk: issues receipts; None where there is no key for that.
     """
@@ -74,6 +76,7 @@ class Processor:
         opening: Callable[[str, float], Opening | None] = lambda *_: None,
         clerk: Clerk | None = None,
         signatory_of: Callable[[Route], Signatory | None] = lambda _route: None,
+        attachments_of: Callable[[Route, bytes], tuple[Attachment, ...] | None] = lambda *_: None,
     ) -> None:
         self._ledger = ledger
         self._blobs = blobs
@@ -91,6 +94,7 @@ class Processor:
         self._opening = opening
         self._clerk = clerk
         self._signatory_of = signatory_of
+        self._attachments_of = attachments_of
 
     def step(self) -> int:
         """Work on what is due and return how many entries that were."""
@@ -143,6 +147,7 @@ class Processor:
             visible=bool(route.visible),
             evidence=self._clerk is not None,
             signatory=self._signatory_of(route),
+            attachments=self._attachments_of(route, data),
         )
         try:
             self._send_on(claim, self._marker.mark(data, order))
@@ -175,7 +180,8 @@ class Processor:
         deliveries = self._ledger.get(claim.entry.id)[1] if shared else []
         shares = self._divide(claim, made, len(deliveries))
         with ExitStack() as stack:
-            blob = self._put(stack, made.data)
+            # Attachments may be others when it would be made again.
+            blob = self._put(stack, made.data, durable=bool(made.attachments))
             parts = [
                 self._part(claim, one, self._put(stack, one.data), deliveries) for one in shares
             ]
@@ -195,6 +201,8 @@ class Processor:
                     "psnr_data": made.quality.psnr_data,
                     "ssim": made.quality.ssim,
                 }
+            if made.attachments is not None:
+                facts["attachments"] = made.attachments
             if made.signatures:
                 facts["signatures"] = "; ".join(str(one) for one in made.signatures)
             if self._clerk:
@@ -215,11 +223,14 @@ class Processor:
             shares=len(parts),
         )  # fmt: skip
 
-    def _put(self, stack: ExitStack, data: bytes) -> str:
-        """Write a blob that the row, written before the stack ends, will name."""
+    def _put(self, stack: ExitStack, data: bytes, *, durable: bool = False) -> str:
+        """Write a blob that the row, written before the stack ends, will name.
+
+        :param durable: it could not be made again identically.
+        """
         incoming = stack.enter_context(self._blobs.put())
         incoming.write(data)
-        return incoming.commit(durable=False)  # it can be made again, identically
+        return incoming.commit(durable=durable)
 
     def _divide(self, claim: EntryClaim, made: Marked, count: int) -> list[Shared]:
         """Return the shares of an object that is sent as such; none where it is sent whole.

@@ -129,7 +129,7 @@ def qualifier(config: Config, destination: Destination, codec: Codec) -> Qualifi
     from node.aftercare.judge import Judge
     from node.dicom import pixels, reader
     from node.operating.qualify import Qualifier
-    from node.seal import Order
+    from node.sealing.order import Order
 
     routes = [route for route in config.routes if destination.name in route.to and route.robust]
     known = wiring.copies(config)

@@ -21,11 +21,13 @@ from node.dicom import signatures as signed
 from node.dicom.declaration import Work
 from node.errors import DoesNotFitError, ProofError, QualityError, UnsealableError
 from node.mark import coarse, logo, quality, robust
+from node.sealing import attachments
+from node.sealing.carrying import HEADER, RECORD, frame, header_binding
 from node.sealing.copies import window_of
+from node.sealing.order import Evidence, Extras, Marked
 from node.sealing.report import measured
 from node.sealing.signatures import check
 from node.types import Limits, Record, VerdictKind
-from node.verify import HEADER, RECORD, frame, header_binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,49 +40,11 @@ if TYPE_CHECKING:
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
     from node.mark.robust import Added
-    from node.sealing.pseudonyms import Pseudonyms
-    from node.sealing.signatures import Finding, Signatory
+    from node.sealing.order import Order
     from node.types import Binding, Quality
     from node.verify import Examination, Examiner
 
     Facts = dict[str, str | int | float]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """How one object is to be marked.
-
-    :param received_at: seconds since the epoch, UTC; what the header says of
-        when it was marked. A retry gives the same bytes only for the same.
-    :param logo: packed by ``mark.logo``.
-    :param lossy: ``"decode"`` marks what was compressed with loss, too.
-    :param carrier: ``"pixels"``, ``"header"``, or ``"auto"``: the header
-        where the pixels cannot carry the payload.
-    :param keep_file: restore preamble and meta information as well.
-    :param visible: show the logo over the image, as an overlay plane.
-    :param recovery: seal a coarse copy of the image into it, as good as fits.
-    :param robust: the robust mark to add where there is enough picture for it
-        (:mod:`node.sealing.copies`); empty for none.
-    :param pseudonyms: what the object says instead of who it is about; None
-        leaves that as it is.
-    :param bitmap: a bitmap (``mark.bitmap``) that it is to carry as well where
-        there is picture enough for that; empty for none.
-    :param signatory: signs the object by the key of a certificate (PS3.15 C.2).
-    :param evidence: return the digests that a receipt tells of.
-    """
-
-    received_at: float
-    logo: bytes = b""
-    lossy: str = "refuse"
-    carrier: str = "pixels"
-    keep_file: bool = False
-    robust: bytes = b""
-    pseudonyms: Pseudonyms | None = None
-    recovery: bool = False
-    visible: bool = False
-    bitmap: bytes = b""
-    evidence: bool = False
-    signatory: Signatory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,51 +64,9 @@ class _Draft:
     raw: int
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """SHA-256 digests of what was proved; of words, or of value fields in the header's case."""
-
-    original_header: bytes
-    original_pixels: bytes
-    marked_pixels: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """An object to send, proved.
-
-    :param data: the Part 10 file, whole.
-    :param carrier: ``"pixels"`` or ``"header"``.
-    :param robust: whether the pixels carry the robust mark, too.
-    :param bitmap: whether that carries the bitmap.
-    :param signatures: what was found of the digital signatures it came with.
-    """
-
-    data: bytes
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    carrier: str
-    key_id: str
-    payload_bytes: int
-    quality: Quality | None = None
-    robust: bool = False
-    recovery_bytes: int = 0  #: of the coarse copy
-    bitmap: bool = False
-    signatures: tuple[Finding, ...] = ()
-    evidence: Evidence | None = None  #: where it was asked for
-
-
+SPARED = 4  # attachments ride in the pixels if these could carry so many times as much
 SHARES = (1.0, 0.25)
 """How large the coarse copy may be that is tried, in its usual size."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extras:
-    """What else is sealed: how to undo the robust mark, and the coarse copy; may be empty."""
-
-    way_back: bytes
-    copy: bytes
 
 
 class Marker:
@@ -177,7 +99,8 @@ class Marker:
         :raises ProofError: the marked object did not give the original back.
         """
         obj = reader.read(data)
-        return replace(self._mark(obj, order), signatures=check(obj))
+        count = None if order.attachments is None else len(order.attachments)
+        return replace(self._mark(obj, order), signatures=check(obj), attachments=count)
 
     def _mark(self, obj: DicomObject, order: Order) -> Marked:
         if order.carrier == "header":
@@ -200,15 +123,28 @@ class Marker:
         window, image = pixels.window, pixels.carrier.samples
         copies = [coarse.pack(image, window, share) for share in SHARES] if order.recovery else []
         marks = (*_robust(pixels, order), None)
-        extras = [(mark, copy) for mark in marks for copy in (*copies, b"")]
-        for mark, copy in extras[:-1]:
+        places = self._places(pixels, order)
+        extras = [
+            (mark, copy, place) for mark in marks for copy in (*copies, b"") for place in places
+        ]
+        for mark, copy, place in extras[:-1]:
             with suppress(DoesNotFitError, QualityError):
-                return self._in_pixels(pixels, order, mark, copy)
-        return self._in_pixels(pixels, order, None, b"")
+                return self._in_pixels(pixels, order, mark, copy, place)
+        return self._in_pixels(pixels, order, None, b"", places[-1])
 
-    def _in_pixels(self, pixels: Pixels, order: Order, added: Added | None, copy: bytes) -> Marked:
+    def _places(self, pixels: Pixels, order: Order) -> list[bytes]:
+        """Return the record's sections for attachments, the best first: with it, or outside."""
+        packed = attachments.pack(order.attachments or ())
+        if not packed:
+            return [b""]
+        small = len(packed) * SPARED <= self._embedder.capacity(pixels.carrier)
+        return [attachments.inside(packed)] * small + [attachments.outside(packed)]
+
+    def _in_pixels(
+        self, pixels: Pixels, order: Order, added: Added | None, copy: bytes, attached: bytes
+    ) -> Marked:
         draft = self._draft(pixels.obj, order, pixels.binding(), image=True)
-        extras = Extras(added.undo if added else b"", copy)
+        extras = Extras(added.undo if added else b"", copy, attached)
         carrier = replace(pixels.carrier, samples=added.samples) if added else pixels.carrier
         tag_key = self._sealer.tag_key(draft.binding)
         leaner = draft.copy is not None and order.pseudonyms is not None
@@ -223,7 +159,7 @@ class Marker:
             samples = self._embedder.embed(carrier, payload, tag_key)
             found = self._permitted(pixels, samples, robust=added is not None)
         extremes = int(samples.min()), int(samples.max())
-        private = self._private(draft) | {marked.QUALITY: quality.state(found)}
+        private = self._private(draft, attached) | {marked.QUALITY: quality.state(found)}
         stored = pixels.store(samples)
         dataset = marked.dress(draft.obj, draft.changes, stored, private=private, extremes=extremes)
         made = self._made(draft, dataset, stored, "pixels", payload)
@@ -253,7 +189,9 @@ class Marker:
 
     def _in_header(self, obj: DicomObject, order: Order) -> Marked:
         draft = self._draft(obj, order, header_binding(obj), image=False)
-        payload = self._seal(draft, pixel_data.field_sha256(obj))
+        packed = attachments.pack(order.attachments or ())
+        extras = Extras(attached=attachments.inside(packed)) if packed else Extras()
+        payload = self._seal(draft, pixel_data.field_sha256(obj), extras)
         private = self._private(draft) | {marked.SEALED_RECORD: frame(payload)}
         dataset = marked.dress(obj, draft.changes, None, private=private)
         return self._made(draft, dataset, None, "header", payload)
@@ -290,7 +228,7 @@ class Marker:
         raw = marked.MAX_RAW_MASKED if hidden else marked.MAX_RAW
         return _Draft(obj, order, changes, binding, copy, raw)
 
-    def _seal(self, draft: _Draft, pixels_sha256: bytes, extras: Extras | None = None) -> bytes:
+    def _seal(self, draft: _Draft, pixels_sha256: bytes, extras: Extras) -> bytes:
         obj, order, binding = draft.obj, draft.order, draft.binding
         raw = None if draft.copy is None else draft.raw
         record = Record(
@@ -300,16 +238,21 @@ class Marker:
             undo=marked.undo(obj, draft.changes, raw=raw),
             logo=order.logo,
             file=obj.file if order.keep_file else b"",
-            robust=extras.way_back if extras else b"",
-            coarse=extras.copy if extras else b"",
+            robust=extras.way_back,
+            coarse=extras.copy,
+            attached=extras.attached,
         )
         return self._sealer.seal(records.encode(record, binding), binding, RECORD)
 
-    def _private(self, draft: _Draft) -> dict[int, bytes]:
+    def _private(self, draft: _Draft, attached: bytes = b"") -> dict[int, bytes]:
         private = {marked.KEY_HINT: self._sealer.key_id.hex().encode("ascii")}
         if draft.copy is not None:
             sealed = self._sealer.seal(draft.copy, draft.binding, HEADER)
             private[marked.HEADER_COPY] = frame(sealed)
+        if attachments.is_outside(attached):
+            packed = attachments.pack(draft.order.attachments or ())
+            sealed = self._sealer.seal(packed, draft.binding, attachments.PURPOSE)
+            private[marked.ATTACHMENTS] = frame(sealed)
         return private
 
     def _made(
@@ -318,7 +261,9 @@ class Marker:
         uids = draft.binding.sop_class_uid, draft.binding.sop_instance_uid
         syntax = stored.transfer_syntax_uid if stored else draft.obj.transfer_syntax_uid
         if signatory := draft.order.signatory:
-            dataset = signatory.sign(dataset, syntax, draft.order.received_at)
+            pseudonyms = draft.order.pseudonyms
+            dated = pseudonyms is None or pseudonyms.dated
+            dataset = signatory.sign(dataset, syntax, draft.order.received_at if dated else None)
         return Marked(
             data=reader.write_part10(*uids, syntax, reader.wire(dataset, syntax)),
             sop_class_uid=uids[0],
@@ -344,6 +289,8 @@ class Marker:
             raise ProofError(f"the marked object is found {found.verdict.kind.value}")
         if order.evidence:
             made = replace(made, evidence=_evidence(made.data, found))
+        if attachments.pack(found.attachments) != attachments.pack(order.attachments or ()):
+            raise ProofError("the attachments did not come back")
         file = reader.file_part(found.restored)
         if order.keep_file and file != obj.file:
             raise ProofError("the file meta information did not come back")

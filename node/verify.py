@@ -10,7 +10,6 @@ it returns may hold patient data; what it logs never does.
 from __future__ import annotations
 
 import hashlib
-import struct
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -26,6 +25,8 @@ from node.errors import (
     UnsealableError,
 )
 from node.mark import robust
+from node.sealing import attachments
+from node.sealing.carrying import HEADER, RECORD, header_binding, unframe
 from node.sealing.recovery import recover
 from node.types import Binding, Region, Verdict, VerdictKind
 
@@ -39,10 +40,7 @@ if TYPE_CHECKING:
     from node.dicom.reader import DicomObject
     from node.mark.base import Embedder
     from node.sealing.copies import Copies
-    from node.types import Attribute, Extraction, Record
-
-RECORD, HEADER = b"record", b"header"  # purposes of a seal (docs/formats/payload-v1.md)
-_LENGTH = struct.Struct("<I")
+    from node.types import Attachment, Attribute, Extraction, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,7 @@ class Examination:
         had of it, or None.
     :param exact: ``restored`` is the original, proved by its digests.
     :param extraction: what was read from the pixels, where a mark was found.
+    :param attachments: what other systems gave to be sealed with the object.
     :param approximate: samples with the changed regions as a coarse copy shows
         them, if one was sealed; see :mod:`node.sealing.recovery`.
     """
@@ -64,6 +63,7 @@ class Examination:
     pixels: Pixels | None = None
     extraction: Extraction | None = None
     approximate: NDArray[np.int32] | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +197,9 @@ class Examiner:
             reason = "what the pixels carry is not what was sealed for this object"
             return replace(evidence, verdict=replace(found, reason=reason))
         header = self._original_header(obj, record, binding)
+        attached = attachments.opened(self._opener, obj, record, binding)
+        if attached is None:
+            header = replace(header, coerced=(*header.coerced, "Attachments"))
         extraction = _without_robust(pixels, extraction, record)
         evidence = replace(evidence, extraction=extraction)
         restored = pixels.restore(extraction.samples)
@@ -217,6 +220,7 @@ class Examiner:
             record=record,
             restored=file,
             exact=file is not None and header.exact and pixels_exact,
+            attachments=attached or (),
         )
 
     def _examine_header_carrier(self, obj: DicomObject) -> Examination:
@@ -233,6 +237,9 @@ class Examiner:
             return Examination(replace(found, reason=reason))
         found = replace(found, key_id=payload[2:6].hex())
         header = self._original_header(obj, record, binding)
+        attached = attachments.opened(self._opener, obj, record, binding)
+        if attached is None:
+            header = replace(header, coerced=(*header.coerced, "Attachments"))
         pixels_exact = pixel_data.field_sha256(obj) == record.pixels_sha256
         verdict = replace(found, coerced=header.coerced)
         if pixels_exact:
@@ -241,7 +248,7 @@ class Examiner:
             verdict = replace(verdict, reason="the pixels differ from what was sealed")
         file = marked.refill(header.original, obj, record.file) if header.original else None
         exact = file is not None and header.exact and pixels_exact
-        return Examination(verdict, record, file, exact)
+        return Examination(verdict, record, file, exact, attachments=attached or ())
 
     def _without_mark(self, obj: DicomObject, pixels: Pixels | None, code: str) -> Examination:
         """Judge an object in whose pixels there is no mark under any of our keys."""
@@ -378,21 +385,3 @@ def _whole(pixels: Pixels | None) -> tuple[Region, ...]:
         return ()
     facts = pixels.facts
     return tuple(Region(n, 0, 0, facts.rows, facts.columns) for n in range(facts.frames))
-
-
-def header_binding(obj: DicomObject) -> Binding:
-    """Return what a seal in the header alone is bound to."""
-    return Binding(obj.text("SOPClassUID"), obj.text("SOPInstanceUID"))
-
-
-def frame(payload: bytes) -> bytes:
-    """Return a payload with its length before it: an OB value may be padded."""
-    return _LENGTH.pack(len(payload)) + payload
-
-
-def unframe(value: bytes | None) -> bytes:
-    """Return the payload of a framed value; ``b""`` if there is none."""
-    if value is None or len(value) < _LENGTH.size:
-        return b""
-    (length,) = _LENGTH.unpack_from(value)
-    return value[_LENGTH.size : _LENGTH.size + length]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from pydicom.data import get_testdata_file
 
 from node.mark.embedder import TiledEmbedder
-from node.seal import Marker, Order
+from node.seal import Marker
+from node.sealing.order import Order
 from node.verify import Examiner
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ EXAMPLES
   nodectl --config /etc/sealnode extract sealed.dcm
   nodectl --config /etc/sealnode extract sealed.dcm --json
   nodectl --config /etc/sealnode extract sealed.dcm --logo logo.png
+  nodectl --config /etc/sealnode extract sealed.dcm -o attachments/
   nodectl --config /etc/sealnode extract test.dcm --payload note.txt
 
 EXIT STATUS
@@ -50,6 +52,9 @@ def add_arguments(parser: Parser) -> None:
     add_source(parser)
     parser.add_argument(
         "--logo", metavar="PNG", type=Path, help="write the logo; a folder for several objects"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, help="write the attachments into this folder"
     )
     methods.add_embedder(parser, "read the mark of this classical method, which is not reversible")
     parser.add_argument(
@@ -89,7 +94,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 continue
             data = file.path.read_bytes()
             found = examiner.examine(data)
-            facts = {
+            facts: dict[str, Any] = {
                 "file": file.path,
                 "verdict": found.verdict.kind,
                 "reason": found.verdict.reason,
@@ -111,8 +116,33 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 "key_id": found.verdict.key_id,
                 "attributes": attributes,
             }
+            facts["attachments"] = _attached(file, found, args.output, alone=len(files) == 1)
+            lines += [
+                f"  attachment {one['kind']}, {one['size']} bytes {one['written']}".rstrip()
+                for one in facts["attachments"]
+            ]
             out.answer(facts, "\n".join([f"{file.path}: {found.verdict.kind.value}", *lines]))
     return score.status
+
+
+def _attached(
+    file: Named, found: Examination, folder: Path | None, *, alone: bool
+) -> list[dict[str, Any]]:
+    """Write the attachments of an object, if a folder is given, and say what they are."""
+    from node.sealing.attachments import SUFFIXES
+
+    told = []
+    for number, one in enumerate(found.attachments, start=1):
+        place: Path | str = ""
+        if folder is not None:
+            name = f"{number}{SUFFIXES[one.kind]}"
+            place = folder / (name if alone else f"{file.relative}.{name}")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(one.data)
+        told.append({"kind": one.kind, "size": len(one.data), "written": place})
+    return told
 
 
 def _by_header(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from node.cli.arguments import Parser
     from node.cli.output import Out
     from node.config.config import Config
-    from node.seal import Marked
+    from node.sealing.order import Marked
 
 NAME = "seal"
 HELP = "seal files: encrypt the patient's data into the pixels, reversibly"
@@ -98,8 +98,8 @@ def add_arguments(parser: Parser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Seal each file and say what became of it."""
     from node import wiring
-    from node.seal import Order
     from node.sealing.copies import bitmap_of
+    from node.sealing.order import Order
 
     config = configured(args)
     route = _route(args.route, config)
@@ -114,12 +114,14 @@ def run(args: argparse.Namespace, out: Out) -> int:
     robust = wiring.copies(config).message(_to(route, args.recipient)) if route else b""
     pseudonyms = wiring.pseudonyms(config, _about(route or _NO_ROUTE, args))
     signatory = wiring.signatory(config, route.sign) if route else None
+    attachments = wiring.attachments(config)
     files = named(args.files)
     target, score = Target(args.output, args.files), Score()
     with wiring.codec() as codec, out.progress(len(files), "sealing") as step:
         marker = wiring.marker(config, codec)
         for file in files:
             place = target.place(file)
+            data = file.path.read_bytes()
             order = Order(
                 received_at=time.time(),
                 logo=logo,
@@ -132,9 +134,10 @@ def run(args: argparse.Namespace, out: Out) -> int:
                 visible=route is not None and bool(route.visible),
                 bitmap=bitmap_of(route, logo),
                 signatory=signatory,
+                attachments=attachments(route, data) if route else None,
             )
             try:
-                made = marker.mark(file.path.read_bytes(), order)
+                made = marker.mark(data, order)
             except SealnodeError as error:
                 score.count(error.exit_code)
                 _failed(out, file.path, error)
@@ -151,6 +154,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
                     "robust": made.robust,
                     "recovery_bytes": made.recovery_bytes,
                     "bitmap": made.bitmap,
+                    "attachments": made.attachments,
                     "signed": signatory is not None,
                     "signatures": [str(one) for one in made.signatures],
                 }
@@ -168,7 +172,9 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
 def _cost(made: Marked) -> str:
     """Return what it came with and what marking cost, to stand at the end of a line."""
-    text = f", came signed: {'; '.join(map(str, made.signatures))}" if made.signatures else ""
+    text = f", {made.attachments} attachments" if made.attachments else ""
+    if made.signatures:
+        text += f", came signed: {'; '.join(map(str, made.signatures))}"
     if made.quality:
         text += f", {made.quality.psnr_stored:.1f} dB, ±{made.quality.max_change}"
     return text

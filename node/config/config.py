@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from node.config.attachments import AttachmentSettings
     from node.config.audit import AuditSettings, SyslogSettings
     from node.config.keys import KeySettings
     from node.config.settings import NodeSettings
@@ -101,6 +102,7 @@ class Config:
     tls: dict[str, TlsFiles]
     directory: Path
     audit: AuditSettings
+    attachments: AttachmentSettings
     syslog: SyslogSettings
     keys: KeySettings
     workstations: dict[str, Workstation] = field(default_factory=dict)

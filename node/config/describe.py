@@ -10,6 +10,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from node.config.attachments import AttachmentSettings
 from node.config.audit import AuditSettings, SyslogSettings
 from node.config.keys import KeySettings
 from node.config.schema import (
@@ -57,6 +58,7 @@ def node_toml(
     parts = [NODE_HEAD, _table("[node]", NodeSettings, node), _table("[node.timeouts]", Timeouts)]
     parts.append(_table("[keys]", KeySettings))
     parts += [_table("[audit]", AuditSettings), _table("[syslog]", SyslogSettings)]
+    parts.append(_table("[attachments]", AttachmentSettings))
     parts += [_table(f"[source.{name}]", SourceTable, it) for name, it in sources.items()]
     parts += [
         _table(f"[destination.{name}]", DestinationTable, it) for name, it in destinations.items()

@@ -10,6 +10,7 @@ import tomllib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from node.config.attachments import AttachmentSettings
 from node.config.audit import AuditSettings, SyslogSettings
 from node.config.config import Config, Hospital, RouteTest, SignerFiles, TlsFiles, Workstation
 from node.config.keys import KeySettings
@@ -49,7 +50,7 @@ T = TypeVar("T")
 
 # tables such as [source.NAME]
 NAMED = ("source", "workstation", "destination", "hospital", "profile", "quality", "signer", "tls")
-SINGLE = ("node", "keys", "audit", "syslog")  # stand in node.toml alone
+SINGLE = ("node", "keys", "audit", "attachments", "syslog")  # stand in node.toml alone
 MAX_FILE = 1 << 20  # bytes; a larger file is no configuration
 WRITABLE_BY_ALL = 0o002
 HINT = "docs/configure.md shows how each table is written"
@@ -75,6 +76,7 @@ def load(directory: Path) -> Config:
         _read_file(path, (*NAMED, "route", "test"), found)
     if found.node is None:
         found.node = _node(table(NodeSettings)({}), directory)
+    found.attachments = found.attachments or table(AttachmentSettings)({})
     found.audit = found.audit or _audit(table(AuditSettings)({}), directory)
     found.syslog = found.syslog or table(SyslogSettings)({})
     found.keys = found.keys or _keys(table(KeySettings)({}), directory)
@@ -96,6 +98,7 @@ def load(directory: Path) -> Config:
         signers=found.signers,
         directory=directory,
         audit=found.audit,
+        attachments=found.attachments,
         syslog=found.syslog,
         keys=found.keys,
     )
@@ -116,6 +119,9 @@ def _read_file(path: Path, allowed: tuple[str, ...], found: Found) -> None:
         elif key == "keys":
             keying = _table(KeySettings, value, f"{file}: keys", found)
             found.keys = keying and _keys(keying, found.directory)
+        elif key == "attachments":
+            given = _table(AttachmentSettings, value, f"{file}: attachments", found)
+            found.attachments = given and _attachments(given, found.directory)
         elif key == "syslog":
             found.syslog = _table(SyslogSettings, value, f"{file}: syslog", found)
         elif key in ("route", "test"):
@@ -250,6 +256,7 @@ def _read_route(raw: object, place: str, file: str, found: Found) -> None:
         recovery=route.recovery,
         priority=PRIORITIES[route.priority],
         threshold=shares.k if shares else 0,
+        attachments=route.attachments,
         sign=route.sign,
         break_glass=route.break_glass,
     )
@@ -316,6 +323,11 @@ def _keys(settings: KeySettings, directory: Path) -> KeySettings:
 def _audit(settings: AuditSettings, directory: Path) -> AuditSettings:
     witness = settings.witness
     return replace(settings, witness=witness and directory / witness)
+
+
+def _attachments(settings: AttachmentSettings, directory: Path) -> AttachmentSettings:
+    folder = settings.folder
+    return replace(settings, folder=folder and directory / folder)
 
 
 def _misplaced(key: str, allowed: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ from node.types import Action, Unsealable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from node.config.attachments import AttachmentSettings
     from node.config.audit import AuditSettings, SyslogSettings
     from node.config.config import Hospital, RouteTest, SignerFiles, TlsFiles, Workstation
     from node.config.keys import KeySettings
@@ -47,6 +48,7 @@ class Found:
     names: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     node: NodeSettings | None = None
     audit: AuditSettings | None = None
+    attachments: AttachmentSettings | None = None
     syslog: SyslogSettings | None = None
     keys: KeySettings | None = None
     sources: dict[str, Source] = field(default_factory=dict)
@@ -79,6 +81,7 @@ def mistakes_between(found: Found) -> Iterator[str]:
     for files in found.tls.values():
         yield from _about_tls(found, files)
     yield from _about_signers(found)
+    yield from _about_attachments(found)
     for place, route in found.routes:
         yield from _about_pictures(place, route)
         yield from _about_identity(place, route)
@@ -255,6 +258,19 @@ def _about_tls(found: Found, files: TlsFiles) -> Iterator[str]:
             yield from _about_secret(f"{place}.key", path)
         elif not path.is_file():
             yield f"{place}.{key}: there is no such file"
+
+
+def _about_attachments(found: Found) -> Iterator[str]:
+    if found.attachments is None:  # has mistakes of its own
+        return
+    folder = found.attachments.folder
+    if folder is not None and not folder.is_dir():
+        yield "node.toml: attachments.folder: there is no such folder"
+    for place, route in found.routes:
+        if route.attachments and route.action is not Action.SEAL:
+            yield f'{place}.attachments: needs action = "seal"'
+        if route.attachments and folder is None:
+            yield f"{place}.attachments: needs attachments.folder in node.toml"
 
 
 def _about_signers(found: Found) -> Iterator[str]:

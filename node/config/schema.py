@@ -339,6 +339,9 @@ class RouteTable:
     recovery: bool = option(
         read.flag, False, "seal a coarse copy into the image, which shows what was there if changed"
     )
+    attachments: bool = option(
+        read.flag, False, "seal what the drop folder of [attachments] has for an object into it"
+    )
     sign: str = option(
         read.optional_name,
         "",

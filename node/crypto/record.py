@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
     from node.types import Binding
 
-VERSION, LATER = 1, 2  # the later one where a record holds a coarse copy, and only there
+VERSION = 1
+COARSE, ATTACHED = 2, 3  # where a record holds a coarse copy; where it holds attachments
 MAX_TEXT = 16 * 1024 * 1024  # bytes once inflated
 
-_UNDO, _FILE, _LOGO, _ROBUST, _DEFLATED, _COARSE = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_FLAGS = _UNDO | _FILE | _LOGO | _ROBUST | _DEFLATED | _COARSE
+_UNDO, _FILE, _LOGO, _ROBUST, _DEFLATED = 0x01, 0x02, 0x04, 0x08, 0x10
+_COARSE, _ATTACHED = 0x20, 0x40
+_FLAGS = _UNDO | _FILE | _LOGO | _ROBUST | _DEFLATED | _COARSE | _ATTACHED
 _HASH = 32  # bytes of SHA-256
 _MAX_VARINT = 5  # bytes, enough for 32 bits
 _MAX_TAG = 0xFFFFFFFF
@@ -64,7 +66,12 @@ def encode(record: Record, binding: Binding) -> bytes:
     if len(record.pixels_sha256) != _HASH or len(record.object_sha256) != _HASH:
         raise ValueError("a record needs two SHA-256 of 32 bytes")
     sections = (_UNDO, record.undo), (_FILE, record.file)
-    packed = (_LOGO, record.logo), (_ROBUST, record.robust), (_COARSE, record.coarse)
+    packed = (
+        (_LOGO, record.logo),
+        (_ROBUST, record.robust),
+        (_COARSE, record.coarse),
+        (_ATTACHED, record.attached),
+    )
     flags = sum(flag for flag, part in sections + packed if part)
     text = _encode_attributes(record.attributes) + _sections(sections)
     if len(text) > MAX_TEXT:
@@ -73,22 +80,18 @@ def encode(record: Record, binding: Binding) -> bytes:
     if len(deflated) < len(text):
         flags |= _DEFLATED
         text = deflated
-    head = (
-        bytes((LATER if record.coarse else VERSION, flags))
-        + record.pixels_sha256
-        + record.object_sha256
-    )
+    head = bytes((_version(flags), flags)) + record.pixels_sha256 + record.object_sha256
     return head + _sections(packed) + text
 
 
 def decode(data: bytes, binding: Binding) -> Record:
     """Read a record that was sealed under ``binding``.
 
-    :raises UnreadableError: it is no record of version 1 or 2, to the last bit.
+    :raises UnreadableError: it is no record of version 1 to 3, to the last bit.
     """
     head = _Reader(data)
     version, flags = head.take(1)[0], head.take(1)[0]
-    if version != (LATER if flags & _COARSE else VERSION) or flags & ~_FLAGS:
+    if version != _version(flags) or flags & ~_FLAGS:
         raise UnreadableError(
             f"record of version {version}, flags {flags:#04x} is not known here",
             hint="it may have been sealed by a newer release",
@@ -97,6 +100,7 @@ def decode(data: bytes, binding: Binding) -> Record:
     logo = head.section() if flags & _LOGO else b""
     robust = head.section() if flags & _ROBUST else b""
     coarse = head.section() if flags & _COARSE else b""
+    attached = head.section() if flags & _ATTACHED else b""
     rest = head.rest()
     text = _Reader(_inflate(rest, _dictionary(binding)) if flags & _DEFLATED else rest)
     attributes = tuple(_decode_attributes(text))
@@ -104,7 +108,16 @@ def decode(data: bytes, binding: Binding) -> Record:
     file = text.section() if flags & _FILE else b""
     if text.rest():
         raise UnreadableError("a record is followed by other bytes")
-    return Record(attributes, pixels_sha256, object_sha256, undo, logo, file, robust, coarse)
+    return Record(
+        attributes, pixels_sha256, object_sha256, undo, logo, file, robust, coarse, attached
+    )
+
+
+def _version(flags: int) -> int:
+    """Return the version of a record: the first that knows what it holds."""
+    if flags & _ATTACHED:
+        return ATTACHED
+    return COARSE if flags & _COARSE else VERSION
 
 
 def _encode_attributes(attributes: Iterable[Attribute]) -> bytes:

@@ -57,6 +57,7 @@ class CertifiedKey:
     ) -> None:
         self._key = key
         self.certificate = certificate.public_bytes(Encoding.DER)
+        self.since = certificate.not_valid_before_utc.timestamp()
 
     def __repr__(self) -> str:
         return f"<CertifiedKey {fingerprint(self.certificate)}>"

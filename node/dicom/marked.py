@@ -49,9 +49,10 @@ if TYPE_CHECKING:
 
 PRIVATE_GROUP = 0x5EA1
 PRIVATE_CREATOR = b"SEALNODE"
-HEADER_COPY, SEALED_RECORD, KEY_HINT, QUALITY, METHOD = 1, 2, 3, 4, 8
+HEADER_COPY, SEALED_RECORD, KEY_HINT, QUALITY, ATTACHMENTS, METHOD = 1, 2, 3, 4, 5, 8
 _PRIVATE_VRS = {
     HEADER_COPY: "OB", SEALED_RECORD: "OB", KEY_HINT: "LO", QUALITY: "ST", METHOD: "LO",
+    ATTACHMENTS: "OB",
 }  # fmt: skip
 
 SMALLEST, LARGEST = 0x00280106, 0x00280107
@@ -137,7 +138,7 @@ def dress(
     :param stored: the new pixels; None leaves those that are there.
     :param private: values for our private block by element byte:
         ``HEADER_COPY``, ``SEALED_RECORD``, ``KEY_HINT``, ``QUALITY``,
-        ``METHOD``.
+        ``ATTACHMENTS``, ``METHOD``.
     :param extremes: the smallest and the largest marked sample, written where
         the object had such values.
     """

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from node.aftercare.judge import Judge
     from node.aftercare.readback import Archive
     from node.dicom.phantom import Phantom
-    from node.seal import Marked, Marker, Order
+    from node.seal import Marker
+    from node.sealing.order import Marked, Order
     from node.spool.base import Ledger
     from node.types import Destination, Outcome
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from node.crypto.receipt import Signer
     from node.dicom.pixels import Codec
     from node.dicom.reader import DicomObject
-    from node.seal import Marked
+    from node.sealing.order import Marked
     from node.types import SpoolEntry
 
 

@@ -76,18 +76,20 @@ class Signatory:
     def __init__(self, key: CertifiedKey) -> None:
         self._key = key
 
-    def sign(self, dataset: bytes, syntax: str, at: float) -> bytes:
+    def sign(self, dataset: bytes, syntax: str, at: float | None) -> bytes:
         """Return a data set (not deflated) with a signature; the same for the same arguments.
 
-        :param at: what the signature says of when it was made.
+        :param at: what the signature says of when it was made; None where that
+            must not be told: then it is the first moment of the certificate.
         :raises ProofError: the signature does not verify.
         """
         obj = signed.parsed(dataset, syntax)
+        when = self._key.since if at is None else at
         tags, number = signed.signed_tags(obj), signed.free_number(obj)
         own = hashlib.sha256(self._key.certificate)
         for part in signed.signed_bytes(obj, tags):
             own.update(part)
-        part = signed.part_of(number, _uid(own.digest()), at, self._key.certificate)
+        part = signed.part_of(number, _uid(own.digest()), when, self._key.certificate)
         stream = [*signed.signed_bytes(obj, tags), signed.signed_part(part)]
         made = signed.with_signature(obj, number, tags, part, self._key.sign(stream))
         if check(signed.parsed(made, syntax))[-1].result != "valid":

@@ -34,6 +34,7 @@ from node.types.rows import (
     SpoolEntry,
 )
 from node.types.sealing import (
+    Attachment,
     Attribute,
     Binding,
     Carrier,
@@ -50,6 +51,7 @@ __all__ = [
     "RECEIPT",
     "ROUTING_KEYWORDS",
     "Action",
+    "Attachment",
     "Attribute",
     "Binding",
     "Carrier",

@@ -233,6 +233,7 @@ class Route:
     recovery: bool = False  #: seals a coarse copy of the image into it
     priority: int = 0
     threshold: int = 0
+    attachments: bool = False  #: seals what the drop folder has for its Accession Number
     sign: str = ""  #: name of the ``[signer.*]`` that signs its objects
     break_glass: bool = False  #: a person may let its images pass unsealed for a while
 

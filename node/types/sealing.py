@@ -36,6 +36,17 @@ class Attribute:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """What another system gave to be sealed with an object.
+
+    :param kind: its media type, one of ``node.sealing.attachments.KINDS``.
+    """
+
+    kind: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """What is sealed into an object: the patient, the proof and the way back.
 
@@ -48,6 +59,7 @@ class Record:
     :param file: preamble and meta information of a sealed *file*, else empty.
     :param robust: how to take the robust layer out again; empty without one.
     :param coarse: what the image looks like, roughly (:mod:`node.mark.coarse`); may be empty.
+    :param attached: attachments, or their digest (:mod:`node.sealing.attachments`); may be empty.
     """
 
     attributes: tuple[Attribute, ...]
@@ -58,6 +70,7 @@ class Record:
     file: bytes = b""
     robust: bytes = b""
     coarse: bytes = b""
+    attached: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from node.wiring.network import (
     server_tls,
 )
 from node.wiring.sealing import (
+    attachments,
     check_keys,
     classical,
     classical_embedder,
@@ -66,6 +67,7 @@ __all__ = [
     "SLOT",
     "STAGES",
     "archive",
+    "attachments",
     "audit_folder",
     "audit_log",
     "blobs",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from node.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from node.config.config import Config
     from node.crypto.keyring import DirectoryKeys
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from node.sealing.pseudonyms import Pseudonyms
     from node.sealing.sharing import Namer, Sharer
     from node.sealing.signatures import Signatory
-    from node.types import Route
+    from node.types import Attachment, Route
     from node.verify import Examiner
 
 
@@ -174,6 +174,17 @@ def pseudonyms(config: Config, route: Route) -> Pseudonyms | None:
         return Pseudonyms(mapping, profile)
     certificates = [Path(one).read_bytes() for one in profile.certificates]
     return Pseudonyms(mapping, profile, Envelope(certificates, mapping.secret("envelope")))
+
+
+def attachments(config: Config) -> Callable[[Route, bytes], tuple[Attachment, ...] | None]:
+    """Return what finds the attachments for an object of a route; None where it wants none."""
+    from node.sealing.dropfolder import DropFolder
+
+    settings = config.attachments
+    if settings.folder is None:
+        return lambda _route, _data: None
+    folder = DropFolder(settings.folder, settings.max_size)
+    return lambda route, data: folder.of(data) if route.attachments else None
 
 
 def signatory(config: Config, name: str) -> Signatory | None:

@@ -14,7 +14,16 @@ from node import retry
 from node.errors import ProofError, UnsealedError
 from node.types import Action, Unsealable
 from node.wiring.network import client_tls, sender
-from node.wiring.sealing import copies, keys, logo, marker, pseudonyms, sharer, signatory
+from node.wiring.sealing import (
+    attachments,
+    copies,
+    keys,
+    logo,
+    marker,
+    pseudonyms,
+    sharer,
+    signatory,
+)
 from node.wiring.spool import audit_folder, blobs, break_glass, doorbell, ledger, patients, register
 
 if TYPE_CHECKING:
@@ -91,6 +100,7 @@ def processor(config: Config, codec: Codec) -> Processor:
         lease=config.node.lease,
         sharer=cache(partial(sharer, config)),
         opening=break_glass(config).opening,
+        attachments_of=attachments(config),
         signatory_of=lambda route: signing[route.name],
         clerk=Clerk(signer, pseudonym, time.time) if signer else None,
     )

@@ -56,12 +56,13 @@ def listing(given: Record) -> bytes:
     lines = [f"{one.tag:08x} {one.vr} {one.value.hex()}" for one in given.attributes]
     parts = ("pixels_sha256", "object_sha256", "undo", "logo", "file", "robust")
     parts += ("coarse",) if given.coarse else ()
+    parts += ("attached",) if given.attached else ()
     lines += [f"{part} {getattr(given, part).hex()}" for part in parts]
     return "\n".join(lines).encode() + b"\n"
 
 
 def test_all_vectors_are_there():
-    assert (len(PAYLOADS), len(RECORDS)) == (26, 14)
+    assert (len(PAYLOADS), len(RECORDS)) == (26, 19)
 
 
 @pytest.mark.parametrize("name", PAYLOADS)

@@ -14,7 +14,7 @@ from sealing import RECEIVED_AT, examiner, marker, sample
 from node.crypto.keyring import MemoryKeys
 from node.dicom import overlay, reader
 from node.mark import logo
-from node.seal import Order
+from node.sealing.order import Order
 from node.types import VerdictKind
 
 INK = np.zeros((5, 7), np.bool_)
