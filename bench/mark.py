@@ -16,7 +16,7 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "dicom"
 """Where the project's collection of test files lies, if it is there."""
+
+STUDY = SHARED / "study_ptct" / "ct_10.dcm"
 
 SCENES = ("ct-head", "mr-head", "us-colour")
 """Of the images of bench/robust.py: those whose size the packages read in seconds."""
@@ -100,6 +102,8 @@ class Bench:
     def medical(self) -> dict[str, Any]:
         """What 256 bytes to 16 KB cost medical images."""
         own = mark_speed.carriers([])[: self._counts.images]
+        if STUDY.is_file():
+            own += [(page.STUDY, carrier) for _, carrier in mark_speed.carriers([STUDY])]
         given = [path for folder in self._folders for path in sorted(folder.rglob("*.dcm"))]
         found = own + (mark_speed.carriers(given) if given else [])
         works = [self._pool.submit(distortion.medical, *one) for one in found]
@@ -203,6 +207,7 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART",
                         help=f"of {', '.join(PARTS)}; all by default")  # fmt: skip
     parser.add_argument("--messages", type=int, help="for each image of the part robust")
+    parser.add_argument("--images", type=int, help="no more than so many of each kind")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder for the results")
     args = parser.parse_args()
@@ -210,8 +215,11 @@ def main() -> int:
         if not folder.is_dir():
             parser.error(f"no such folder: {folder}")
     counts = QUICK if args.quick else FULL if args.full else Counts()
-    if args.messages:
-        counts = Counts(**{**asdict(counts), "messages": args.messages})
+    counts = replace(
+        counts,
+        messages=args.messages or counts.messages,
+        images=args.images or counts.images,
+    )
     if not SHARED.is_dir():
         print("no shared/dicom beside the project: only pydicom's files and the folders given")
     if not installed():
@@ -219,13 +227,13 @@ def main() -> int:
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "mark.json"
-    report: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     load = os.getloadavg()[0]
     with ProcessPoolExecutor(args.jobs) as pool:
         bench = Bench(counts, args.folders, pool)
         for part in args.parts:
             print(f"{part}: {getattr(Bench, part).__doc__}", flush=True)
             found = getattr(bench, part)()
+            report: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
             report[part] = circumstances(load) | found
             file.write_text(json.dumps(report, indent=1) + "\n")
     text = page.mark(report)

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 NAMES = {
     "CT 512x512, 14 bits": "693_UNCR.dcm",
-    "CT 512x512, 12 bits": "CT_small.dcm",
-    "MR 256x256": "MR-SIEMENS-DICOM-WithOverlays.dcm",
+    "CT 128x128, 16 bits": "CT_small.dcm",
+    "MR 484x484": "MR-SIEMENS-DICOM-WithOverlays.dcm",
     "MR 1024x1024": "MR2_UNCR.dcm",
     "US 640x480, colour": "US1_UNCR.dcm",
     "MR, 10 frames": "emri_small.dcm",
