@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,12 @@ class SignerFiles:
     name: str
     certificate: Path
     key: Path
+
+    @property
+    def hidden(self) -> bool:
+        """Whether this process may not enter their folder; then only another one can check them."""
+        folder = self.key.parent
+        return folder.is_dir() and not os.access(folder, os.X_OK)
 
 
 @dataclass(frozen=True, slots=True)

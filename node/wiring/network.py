@@ -197,7 +197,7 @@ def check_certificates(config: Config) -> None:
     from node.wiring.sealing import signatory
 
     mistakes: list[str] = []
-    for name in config.signers:
+    for name in (one.name for one in config.signers.values() if not one.hidden):
         try:
             signatory(config, name)
         except ConfigError as error:
@@ -221,6 +221,8 @@ def expiries(config: Config) -> Iterator[tuple[str, float]]:
     for name, files in config.tls.items():
         yield f"tls.{name}", min(expiry(files.certificate), expiry(files.ca))
     for name, signer in config.signers.items():
+        if signer.hidden:
+            continue
         yield f"signer.{name}", expiry(signer.certificate)
 
 

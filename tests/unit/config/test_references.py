@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from configuration import NODE, ROUTES
 
+from node import wiring
 from node.config.load import load
 from node.config.references import MAX_LOGO, PNG
 from node.errors import ConfigError
@@ -149,3 +152,20 @@ safe_private = ["7053,00,Philips PET Private Group"]
     assert profile.dates == "shift"
     assert profile.safe_private == (SafePrivate(0x7053, 0, "Philips PET Private Group"),)
     assert profile.retained == frozenset()
+
+
+def test_files_of_a_signer_are_not_looked_for_where_a_unit_hides_them(write, monkeypatch):
+    signer = '[signer.hospital]\ncertificate = "signer/h.pem"\nkey = "signer/h.key"\n'
+    directory = write(NODE + signer)
+    (directory / "signer").mkdir()
+    assert len(mistakes(directory)) == 2
+    entered = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path.name != "signer" and entered(path, mode)
+    )
+
+    config = load(directory)
+
+    assert config.signers["hospital"].hidden
+    wiring.check_certificates(config)
+    assert list(wiring.expiries(config)) == []
