@@ -1,6 +1,6 @@
 """What ``[keys]`` may say."""
 
-# ruff: noqa: RUF009 - option() declares a field, as dataclasses.field() does
+# ruff: noqa: FBT003, RUF009 - option() declares a field, as dataclasses.field() does
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ class KeySettings:
         read.choice("standard", "fips"),
         "standard",
         'which algorithms may seal: "fips" allows those alone that NIST approves (not validated)',
+    )
+    dna: bool = option(
+        read.flag,
+        False,
+        "code what is sealed as DNA before AES-256-GCM closes it; adds no security",
     )
     pkcs11_module: Path | None = option(
         read.path,

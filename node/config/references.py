@@ -187,6 +187,8 @@ def _about_keys(found: Found) -> Iterator[str]:
     if module and not module.is_file():
         yield "node.toml: keys.pkcs11_module: there is no such file"
     fips = found.keys is not None and found.keys.profile == "fips"
+    if fips and found.keys and found.keys.dna:
+        yield 'node.toml: keys.dna: draws its rules from ChaCha20; profile "fips" does not allow it'
     for name, profile in found.profiles.items():
         if fips and profile.certificates:
             place = found.places["profile", name]

@@ -14,6 +14,7 @@ from node.crypto.capsule import Capsule, parse_capsule
 from node.crypto.document import Document, Stanza, format_time, parse, parse_time
 from node.crypto.envelope import Custodian
 from node.crypto.epoch import Ending, Epoch, parse_ending, parse_epoch_key
+from node.crypto.payload import SUITE
 from node.crypto.pseudonym import Pseudonymizer
 from node.crypto.recipient import Identity, Recipient, parse_identity, parse_recipient
 from node.crypto.seal import KEY_BYTES, EpochKey, EpochSealer, KeyringOpener
@@ -56,6 +57,7 @@ class DirectoryKeys:
         secrets that this process may have, such as ``$CREDENTIALS_DIRECTORY``
         of systemd; looked into before ``directory``.
     :param identity: opens instead of the one in ``recipient.key``.
+    :param suite: how payloads are closed; payload-v1, section 1.
     :param token: gives the identity that opens, when it is needed; it stays in its token.
     """
 
@@ -66,11 +68,13 @@ class DirectoryKeys:
         credentials: Path | None = None,
         identity: Identity | None = None,
         token: Callable[[], Unwrapper] | None = None,
+        suite: int = SUITE,
     ) -> None:
         self.directory = directory
         self._credentials = credentials
         self._identity = identity
         self._token = token
+        self._suite = suite
 
     def __repr__(self) -> str:
         return f"<DirectoryKeys {self.directory}>"
@@ -81,7 +85,7 @@ class DirectoryKeys:
         :raises ConfigError: there is no usable key, its capsule is missing or
             altered (nothing is sealed that nobody could open), or it was retired.
         """
-        return EpochSealer(self.epoch().key)
+        return EpochSealer(self.epoch().key, self._suite)
 
     def prover(self) -> KeyringOpener:
         """Return an opener for the current epoch alone, from the sealing key.

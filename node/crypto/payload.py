@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 VERSION = 1
 SUITE = 1  # HKDF-SHA-256, AES-256-GCM
+DNA_SUITE = 3  # the same over a DNA-coded plaintext; 2 is never given out
+SUITES = (SUITE, DNA_SUITE)
 KEY_ID_BYTES = 4
 SALT_BYTES = 16
 TAG_BYTES = 16
@@ -40,11 +42,12 @@ class Payload:
     key_id: bytes
     salt: bytes
     ciphertext: bytes
+    suite: int = SUITE
 
 
 def pack(payload: Payload) -> bytes:
     """Return the bytes of a container: 38 more than its plaintext has."""
-    return bytes((VERSION, SUITE)) + payload.key_id + payload.salt + payload.ciphertext
+    return bytes((VERSION, payload.suite)) + payload.key_id + payload.salt + payload.ciphertext
 
 
 def parse(data: bytes) -> Payload:
@@ -54,7 +57,7 @@ def parse(data: bytes) -> Payload:
     """
     if not OVERHEAD <= len(data) <= OVERHEAD + MAX_PLAINTEXT:
         raise UnreadableError(f"a payload of {len(data)} bytes has no possible length")
-    if data[0] != VERSION or data[1] != SUITE:
+    if data[0] != VERSION or data[1] not in SUITES:
         raise UnreadableError(
             f"payload of version {data[0]}, suite {data[1]} is not known here",
             hint="it may have been sealed by a newer release",
@@ -63,6 +66,7 @@ def parse(data: bytes) -> Payload:
         key_id=bytes(data[2 : 2 + KEY_ID_BYTES]),
         salt=bytes(data[2 + KEY_ID_BYTES : _HEAD]),
         ciphertext=bytes(data[_HEAD:]),
+        suite=data[1],
     )
 
 
@@ -87,7 +91,7 @@ def encode_binding(binding: Binding) -> bytes:
     return _string(binding.sop_class_uid) + _string(binding.sop_instance_uid) + numbers
 
 
-def associated_data(key_id: bytes, purpose: bytes, binding: Binding) -> bytes:
+def associated_data(key_id: bytes, purpose: bytes, binding: Binding, suite: int = SUITE) -> bytes:
     """Return the canonical bytes that a payload authenticates beside its plaintext.
 
     :raises UnreadableError: as :func:`encode_binding`.
@@ -95,7 +99,7 @@ def associated_data(key_id: bytes, purpose: bytes, binding: Binding) -> bytes:
     """
     if not _PURPOSE.fullmatch(purpose):
         raise ValueError("a purpose is 1 to 32 of a-z, 0-9 and -")
-    head = bytes((VERSION, SUITE)) + key_id + bytes((len(purpose),)) + purpose
+    head = bytes((VERSION, suite)) + key_id + bytes((len(purpose),)) + purpose
     return head + encode_binding(binding)
 
 

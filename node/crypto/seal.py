@@ -16,10 +16,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from node.crypto import dna
 from node.crypto.payload import (
+    DNA_SUITE,
     KEY_ID_BYTES,
     MAX_PLAINTEXT,
     SALT_BYTES,
+    SUITE,
     Payload,
     associated_data,
     encode_binding,
@@ -72,18 +75,24 @@ class EpochKey:
         digest = hashlib.sha256(encode_binding(binding)).digest()
         return self.derive(b"sealnode/v1/mark" + digest)
 
-    def close(self, plaintext: bytes, binding: Binding, purpose: bytes) -> bytes:
+    def close(
+        self, plaintext: bytes, binding: Binding, purpose: bytes, suite: int = SUITE
+    ) -> bytes:
         """Return the one payload of these arguments under this key.
 
+        :param suite: how it is closed; payload-v1, section 1.
         :raises UnsealableError: the plaintext passes 16 MiB.
         """
         if len(plaintext) > MAX_PLAINTEXT:
             raise UnsealableError("the payload would pass 16 MiB", code="payload_too_large")
-        data = associated_data(self.key_id, purpose, binding)
+        data = associated_data(self.key_id, purpose, binding, suite)
         digest = hashlib.sha256(data).digest()
         salt = self._salt(digest, plaintext)
-        ciphertext = self._cipher(digest, salt).encrypt(_NONCE, plaintext, data)
-        return pack(Payload(self.key_id, salt, ciphertext))
+        coded = plaintext
+        if suite == DNA_SUITE:
+            coded = dna.encode(plaintext, self._dna_key(digest, salt))
+        ciphertext = self._cipher(digest, salt).encrypt(_NONCE, coded, data)
+        return pack(Payload(self.key_id, salt, ciphertext, suite))
 
     def open(self, payload: Payload, binding: Binding, purpose: bytes) -> bytes:
         """Return the plaintext of a payload that names this key.
@@ -91,13 +100,15 @@ class EpochKey:
         :raises DamagedError: it is not what this key closed for this binding
             and purpose.
         """
-        data = associated_data(self.key_id, purpose, binding)
+        data = associated_data(self.key_id, purpose, binding, payload.suite)
         digest = hashlib.sha256(data).digest()
         cipher = self._cipher(digest, payload.salt)
         try:
             plaintext = cipher.decrypt(_NONCE, payload.ciphertext, data)
         except InvalidTag:
             plaintext = None
+        if plaintext is not None and payload.suite == DNA_SUITE:
+            plaintext = dna.decode(plaintext, self._dna_key(digest, payload.salt))
         if plaintext is None or not hmac.compare_digest(
             payload.salt, self._salt(digest, plaintext)
         ):
@@ -110,17 +121,24 @@ class EpochKey:
     def _salt(self, digest: bytes, plaintext: bytes) -> bytes:
         return hmac.digest(self._salt_key, digest + plaintext, "sha256")[:SALT_BYTES]
 
+    def _dna_key(self, digest: bytes, salt: bytes) -> bytes:
+        return self.derive(b"sealnode/v1/dna" + digest, salt)
+
     def _cipher(self, digest: bytes, salt: bytes) -> AESGCM:
         return AESGCM(self.derive(b"sealnode/v1/object" + digest, salt))
 
 
 class EpochSealer:
-    """The :class:`~node.crypto.base.Sealer` of one epoch key."""
+    """The :class:`~node.crypto.base.Sealer` of one epoch key.
 
-    __slots__ = ("_key",)
+    :param suite: how payloads are closed; payload-v1, section 1.
+    """
 
-    def __init__(self, key: EpochKey) -> None:
+    __slots__ = ("_key", "_suite")
+
+    def __init__(self, key: EpochKey, suite: int = SUITE) -> None:
         self._key = key
+        self._suite = suite
 
     def __repr__(self) -> str:
         return f"<EpochSealer {self.key_id.hex()}>"
@@ -132,7 +150,7 @@ class EpochSealer:
 
     def seal(self, plaintext: bytes, binding: Binding, purpose: bytes) -> bytes:
         """Return the payload; see :meth:`node.crypto.base.Sealer.seal`."""
-        return self._key.close(plaintext, binding, purpose)
+        return self._key.close(plaintext, binding, purpose, self._suite)
 
     def tag_key(self, binding: Binding) -> bytes:
         """Return the 32-byte key of the mark in the object so bound."""

@@ -34,6 +34,7 @@ PIN = "token.pin"  # as a service manager's credential
 def keys(config: Config) -> DirectoryKeys:
     """Open the key directory; secrets that a service manager gave go first."""
     from node.crypto.keyring import DirectoryKeys
+    from node.crypto.payload import DNA_SUITE, SUITE
 
     given = os.environ.get("CREDENTIALS_DIRECTORY")
     held = token(config)
@@ -41,6 +42,7 @@ def keys(config: Config) -> DirectoryKeys:
         config.node.keys,
         credentials=Path(given) if given else None,
         token=partial(held.identity, config.keys.key) if held else None,
+        suite=DNA_SUITE if config.keys.dna else SUITE,
     )
 
 

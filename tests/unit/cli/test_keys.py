@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from pydicom.data import get_testdata_file
@@ -291,3 +292,15 @@ def test_profile_fips_makes_and_admits_only_keys_that_fit(nodectl, fips_site, tm
     assert b"locked-identity-pbkdf2" in (tmp_path / "b.locked").read_bytes()
     nodectl("keys", "recipients", "new", "c", "--out", tmp_path, "--suite", "x25519")
     assert nodectl(*call, "recipients", "add", tmp_path / "c.pub").status == 2
+
+
+def test_what_was_coded_as_dna_verifies_and_opens_like_any_other(nodectl, site, tmp_path):
+    toml = site / "node.toml"
+    toml.write_text(toml.read_text().replace("#dna = false", "dna = true"))
+    sealed, image = tmp_path / "sealed.dcm", get_testdata_file("CT_small.dcm")
+    assert nodectl("--config", site, "seal", image, "-o", sealed).status == 0
+    toml.write_text(toml.read_text().replace("dna = true", "dna = false"))
+    assert nodectl("--config", site, "verify", sealed).stdout == f"{sealed}: INTACT\n"
+    restored = tmp_path / "restored.dcm"
+    assert nodectl("--config", site, "restore", sealed, "-o", restored).status == 0
+    assert restored.read_bytes() == Path(image).read_bytes()

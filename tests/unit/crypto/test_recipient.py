@@ -13,7 +13,13 @@ from node.crypto.suites import SUITES
 from node.errors import DamagedError, UnreadableError
 
 NOW = 1_790_000_000
-LENGTHS = {"mlkem768-x25519": 1168, "x25519": 80, "p256": 113, "rsa-oaep-3072": 384}
+LENGTHS = {
+    "mlkem768-x25519": 1168,
+    "x25519": 80,
+    "mlkem768": 1136,
+    "p256": 113,
+    "rsa-oaep-3072": 384,
+}
 IDENTITIES = {suite: recipient.generate("site", NOW, suite) for suite in SUITES}
 
 every_suite = pytest.mark.parametrize("suite", SUITES)

@@ -97,6 +97,8 @@ def test_every_single_bit_is_guarded_and_refused_as_what_it_is():
         forged = bytearray(closed)
         forged[bit // 8] ^= 1 << bit % 8
         expected = UnreadableError if bit < 16 else NotOurKeyError if bit < 48 else DamagedError
+        if forged[:2] == b"\x01\x03":  # the suite that codes as DNA
+            expected = DamagedError
         with pytest.raises(expected):
             OPENER.open(bytes(forged), BINDING, b"record")
 
