@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 VERBS = (
     "serve", "init", "check", "explain", "status", "echo",
     "seal", "inspect", "verify", "extract", "restore",
-    "queue", "trace", "receipt", "reconcile", "breakglass", "qualify", "keys", "shares", "audit",
+    "queue", "trace", "receipt", "reconcile", "breakglass", "qualify", "attachments",
+    "keys", "shares", "audit",
 )  # fmt: skip
 """In the order of the help; each is a module ``node.cli.<verb>``, imported when used."""
 

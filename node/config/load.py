@@ -326,8 +326,10 @@ def _audit(settings: AuditSettings, directory: Path) -> AuditSettings:
 
 
 def _attachments(settings: AttachmentSettings, directory: Path) -> AttachmentSettings:
-    folder = settings.folder
-    return replace(settings, folder=folder and directory / folder)
+    folder, token = settings.folder, settings.fhir_token
+    return replace(
+        settings, folder=folder and directory / folder, fhir_token=token and directory / token
+    )
 
 
 def _misplaced(key: str, allowed: tuple[str, ...]) -> str:

@@ -269,6 +269,9 @@ def _about_attachments(found: Found) -> Iterator[str]:
     folder = found.attachments.folder
     if folder is not None and not os.path.isdir(folder):  # noqa: PTH112 - false where hidden
         yield "node.toml: attachments.folder: there is no such folder"
+    if found.attachments.fhir_token is not None:
+        place = "node.toml: attachments.fhir_token"
+        yield from _about_secret(place, found.attachments.fhir_token)
     for place, route in found.routes:
         if route.attachments and route.action is not Action.SEAL:
             yield f'{place}.attachments: needs action = "seal"'

@@ -122,7 +122,7 @@ def _whose(path: Path, limit: int) -> tuple[str, frozenset[str]]:
         resource = json.loads(data)
     except (ValueError, RecursionError):
         return "", frozenset()
-    return FHIR, frozenset(_of_resource(resource))
+    return FHIR, frozenset(identifiers(resource))
 
 
 def _of_message(data: bytes) -> set[str]:
@@ -137,8 +137,11 @@ def _of_message(data: bytes) -> set[str]:
     return found - {""}
 
 
-def _of_resource(resource: Any) -> set[str]:
-    """Return the values of ``identifier`` of a FHIR resource, or of all in a Bundle."""
+def identifiers(resource: Any) -> set[str]:
+    """Return the values of ``identifier`` of a FHIR resource, or of all in a Bundle.
+
+    :param resource: what JSON was read to; anything that is no resource has none.
+    """
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         return set()
     entries = resource.get("entry") if resource["resourceType"] == "Bundle" else None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from node.dicom.server import Server
     from node.dicom.web.service import Service
     from node.receive import StorageReceiver
+    from node.sealing.fhir import FhirServer
     from node.types import Destination, Outcome, Peer
 
 
@@ -209,6 +210,24 @@ def check_certificates(config: Config) -> None:
             mistakes += [f"tls.{name}: {mistake}" for mistake in error.mistakes]
     if mistakes:
         raise ConfigError(mistakes)
+
+
+def fhir(config: Config) -> FhirServer | None:
+    """Return the FHIR server to ask for attachments, if there is one."""
+    from node.sealing.fhir import FhirServer
+
+    there = config.attachments
+    if not there.fhir:
+        return None
+    token = there.fhir_token.read_text(encoding="ascii").strip() if there.fhir_token else ""
+    return FhirServer(
+        there.fhir,
+        there.fhir_resources,
+        token=token,
+        within=there.fhir_within,
+        max_size=there.max_size,
+        context=client_tls(config, there.fhir_tls),
+    )
 
 
 def expiries(config: Config) -> Iterator[tuple[str, float]]:
