@@ -10,6 +10,8 @@ but, through the sink, the one that signs checkpoints.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -34,6 +36,7 @@ BATCH = 1000  # audit events drained at once
 FORGOTTEN = 100  # entries forgotten in one step
 LOOKED_AT = 100  # entries that one step passes over in search of unfinished ones
 SCRUBBED = 4  # unfinished entries whose blobs are read again in one step
+SCRUB_RATE = 4 << 20  # bytes a second, on the average, that are read for that
 WALKED = 1000  # blobs looked at for orphans in one step
 ORPHAN_SECONDS = 3600.0  # younger blobs may still get their row
 SWEEP_SECONDS = 60.0
@@ -72,6 +75,8 @@ class Reaper:
         self._glass = glass
         self._keeping = keeping
         self._scrubbed = 0  # the last entry whose blobs were looked at
+        self._scrub_began = 0.0
+        self._read = 0  # bytes that the last scrubbing read
         self._orphans = 0
         self._walk: Iterator[tuple[str, float]] = iter(())
         self._last: dict[str, float] = {}
@@ -153,7 +158,15 @@ class Reaper:
         return len(settled)
 
     def scrub(self) -> None:
-        """Read the blobs of a few unfinished entries again; park what has lost its original."""
+        """Read the blobs of a few unfinished entries again; park what has lost its original.
+
+        After large ones it rests: a queue that stands for days must not keep
+        the disk busy.
+        """
+        now = self._clock()
+        if 0 <= now - self._scrub_began < self._read // SCRUB_RATE:
+            return
+        self._scrub_began, self._read = now, 0
         budget = SCRUBBED
         entries = self._ledger.query(after=self._scrubbed, limit=LOOKED_AT)
         for entry in entries:
@@ -218,12 +231,14 @@ class Reaper:
 
     def _damage(self, sha256: str) -> str:
         try:
-            self._blobs.read(sha256)
+            with self._blobs.open(sha256) as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                self._read += file.seek(0, os.SEEK_END)
         except KeyError:
             return "blob_missing"
-        except DamagedError:
+        except (DamagedError, OSError):
             return "blob_damaged"
-        return ""
+        return "" if found == sha256 else "blob_damaged"
 
     def _park(self, entry: SpoolEntry, reason: str) -> None:
         event = self._event("entry_parked", entry, reason)

@@ -317,6 +317,26 @@ def test_scrubbing_comes_to_every_entry(reaper, ledger, blobs):
     assert ledger.stats().entries == {"parked": 30}
 
 
+def test_after_a_large_blob_scrubbing_rests_and_holds_it_in_memory_at_no_time(
+    tmp_path, ledger, sink, clock, monkeypatch
+):
+    blobs = DiskBlobs(tmp_path / "blobs")
+    accept(ledger, blobs, data=bytes(9 << 20))
+    opened = []
+    real = blobs.open
+    monkeypatch.setattr(blobs, "open", lambda sha256: opened.append(clock.now) or real(sha256))
+    monkeypatch.delattr(DiskBlobs, "read")
+    reaper = Reaper(ledger, blobs, sink, retention=DAY, clock=clock)
+    start = clock.now
+    for _ in range(20):
+        reaper.step()
+        clock.now += 0.25
+    assert [round(at - start, 1) for at in opened] == [0.0, 2.0, 4.0]
+    clock.now -= DAY
+    reaper.step()
+    assert len(opened) == 4
+
+
 def test_orphans_are_kept_and_counted(reaper, blobs, clock):
     store(blobs, b"orphan")
     store(blobs, b"another")
