@@ -119,6 +119,7 @@ class Modality:
                 raise LostError(f"PDU type {kind}")
             stack.pop_all()
         self._accepted = _accepted(body)
+        self.waited = 0.0  # seconds from the last byte of the last object to its answer
 
     def __enter__(self) -> Self:
         return self
@@ -151,7 +152,9 @@ class Modality:
                 last = at + ROOM >= len(data)
                 part = fragment(number, data[at : at + ROOM], command=False, last=last)
                 self._socket.sendall(pdu(0x04, part))
+            sent_at = time.monotonic()
             kind, body = receive_pdu(self._socket)
+            self.waited = time.monotonic() - sent_at
         except OSError as error:
             raise LostError(str(error)) from None
         if kind != 0x04:

@@ -124,9 +124,9 @@ def requestor(
     port: int, *, aet: str = "SEALNODE", response: float = 5.0, **more: object
 ) -> Requestor:
     """Return what asks a peer on the loopback interface for associations."""
-    name = more.pop("host", "127.0.0.1")
+    name, own = more.pop("host", "127.0.0.1"), more.pop("own", "MODALITY")
     there = Destination("peer", aet, name, port)
-    return Requestor(there, aet="MODALITY", limits=BRISK, response=response, **more)
+    return Requestor(there, aet=own, limits=BRISK, response=response, **more)
 
 
 @cache

@@ -235,23 +235,45 @@ def speed(found: dict[str, Any]) -> str:
 
 
 def node(report: dict[str, Any]) -> str:
-    """Return store-and-forward beside Orthanc."""
-    rows = []
-    for parts, table in report["results"].items():
-        ours = [run["e2e"] for run in table.get("node", ())]
-        for name, runs in table.items():
-            cells = [_spread([run[key] for run in runs]) for key in ("e2e", "recv", "cpu")]
-            theirs = statistics.median(run["e2e"] for run in runs)
-            ratio = f"{statistics.median(ours) / theirs:.2f}x" if ours and name != "node" else ""
-            rows.append([parts[1:], name, *cells, ratio])
+    """Return store-and-forward beside Orthanc, a table for each section."""
     text = (
-        f"{report['count']} objects ({report['source']}) through each system in turn: the node "
-        "receives, seals, proves and forwards; Orthanc only receives and forwards. Medians, with "
-        "the least and the most."
+        "Each system in turn, same sender and sink: the node receives, seals, proves and "
+        "forwards; Orthanc only receives and forwards. Medians, with the least and the most; "
+        "memory of all processes, what they share counted once (PSS) or in each (RSS)."
     )
-    head = ["associations", "system", "end to end, images/s", "received, images/s",
-            "CPU, ms an image", "node is"]  # fmt: skip
-    return _about(report) + _prose(text) + _table(head, rows)
+    parts = [_about(report) + _prose(text)]
+    for name, section in report["results"].items():
+        size = section["bytes"] / 1e6
+        parts.append(
+            f"**{name}**: {section['count']} objects of {size:.2f} MB\n\n" + _race(section)
+        )
+    if rows := report.get("latency"):
+        p50, p99 = (_spread([row[key] for row in rows]) for key in ("p50", "p99"))
+        pss, rss = (_spread([row[key] for row in rows]) for key in ("pss", "rss"))
+        parts.append(
+            f"**latency**: a CT's C-STORE at 4 associations is answered after {p50} ms in the "
+            f"median, {p99} ms at the 99th percentile (goal: 100 ms); memory of the node then: "
+            f"{pss} MiB PSS, {rss} MiB RSS (goal: 400 MiB).\n"
+        )
+    return "\n".join(parts)
+
+
+def _race(section: dict[str, Any]) -> str:
+    rows, key = [], "e2e" if section["forward"] else "recv"
+    for associations, table in section["runs"].items():
+        ours = statistics.median(run[key] for run in table["node"])
+        for name, runs in table.items():
+            values = {part: [run[part] for run in runs] for part in runs[0]}
+            rate, goal = statistics.median(values[key]), section["goals"].get(name)
+            rows.append([
+                associations, name, _spread(values["e2e"]) if section["forward"] else "",
+                _spread(values["recv"]), f"{rate * section['bytes'] / 1e6:.0f}",
+                _spread(values["cpu"]), f"{max(values['pss']):.0f} / {max(values['rss']):.0f}",
+                "" if name == "node" else f"{ours / rate:.2f}x", f"{goal}x" if goal else "",
+            ])  # fmt: skip
+    head = ["associations", "system", "end to end, images/s", "received, images/s", "MB/s",
+            "CPU, ms an image", "PSS / RSS, MiB", "node is", "goal"]  # fmt: skip
+    return _table(head, rows)
 
 
 def shares(report: dict[str, Any]) -> str:
