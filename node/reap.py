@@ -11,7 +11,6 @@ but, through the sink, the one that signs checkpoints.
 from __future__ import annotations
 
 import hashlib
-import os
 from contextlib import suppress
 from functools import partial
 from itertools import islice
@@ -36,6 +35,7 @@ BATCH = 1000  # audit events drained at once
 FORGOTTEN = 100  # entries forgotten in one step
 LOOKED_AT = 100  # entries that one step passes over in search of unfinished ones
 SCRUBBED = 4  # unfinished entries whose blobs are read again in one step
+CHUNK = 1 << 20  # bytes of a blob in memory at a time
 SCRUB_RATE = 4 << 20  # bytes a second, on the average, that are read for that
 WALKED = 1000  # blobs looked at for orphans in one step
 ORPHAN_SECONDS = 3600.0  # younger blobs may still get their row
@@ -230,15 +230,17 @@ class Reaper:
         return next(filter(None, map(self._damage, blobs)), "")
 
     def _damage(self, sha256: str) -> str:
+        digest = hashlib.sha256()
         try:
             with self._blobs.open(sha256) as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-                self._read += file.seek(0, os.SEEK_END)
+                while chunk := file.read(CHUNK):
+                    digest.update(chunk)
+                    self._read += len(chunk)
         except KeyError:
             return "blob_missing"
         except (DamagedError, OSError):
             return "blob_damaged"
-        return "" if found == sha256 else "blob_damaged"
+        return "" if digest.hexdigest() == sha256 else "blob_damaged"
 
     def _park(self, entry: SpoolEntry, reason: str) -> None:
         event = self._event("entry_parked", entry, reason)
