@@ -149,17 +149,29 @@ class Readback:
                 data = error.wrong[0].read_bytes() if error.wrong else None
                 return changed(VerdictKind.TAMPERED, reason, data, None)
             paths, trouble = [], error
-        if paths and delivery.share:
-            return self.judge.judge_share(paths[0].read_bytes(), sent)
         if paths:
-            sealed = delivery.blob != entry.instance.blob
-            known = Known(sent, self._blob(entry.instance.blob), sealed)
-            return self.judge.judge(paths[0].read_bytes(), known)
+            return self._worst(entry, delivery, paths, sent)
         if self.archive.holds(wanted):
             raise trouble
         if delivery.lost >= LOST:
             return Judgement(DeliveryState.PARKED, MISSING, "missing")
         return Judgement(DeliveryState.PENDING, MISSING, "missing")
+
+    def _worst(
+        self, entry: SpoolEntry, delivery: Delivery, paths: list[Path], sent: bytes | None
+    ) -> Judgement:
+        """Judge all that came under one UID: what lies beside the right object is wrong, too."""
+        sealed = delivery.blob != entry.instance.blob
+        known = Known(sent, self._blob(entry.instance.blob), sealed)
+        found = []
+        for path in paths:
+            data = path.read_bytes()
+            share = delivery.share
+            found.append(
+                self.judge.judge_share(data, sent) if share else self.judge.judge(data, known)
+            )
+        wrong = [one for one in found if one.state is not DeliveryState.VERIFIED]
+        return (wrong or found)[0]
 
     def _blob(self, sha256: str) -> bytes | None:
         try:

@@ -13,7 +13,7 @@ import mmap
 import queue
 import threading
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -240,8 +240,8 @@ class Passage:
                         return None
                     continue
             if coming is not None:
-                while not coming.done() and not self.query.cancelled():
-                    threading.Event().wait(TICK / 10)
+                while not wait([coming], TICK).done and not self.query.cancelled():
+                    pass
             return coming
 
     def _piece(self, found: Examined) -> Piece:

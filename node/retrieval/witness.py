@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from node.aftercare.judge import Known
+from node.aftercare.judge import MISSING, Known
 from node.dicom import reader
 from node.errors import DamagedError, UnreadableError, UsageError
 from node.retrieval.desk import Opinion, Question
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from node.aftercare.judge import Evidence, Judge, Judgement
     from node.retrieval.desk import Naming
     from node.spool.base import BlobStore, Ledger
+    from node.types import Delivery
 
+# What read-back parks a delivery for: it was delivered, and then changed
+JUDGED = frozenset(kind.value.lower() for kind in VerdictKind) | {MISSING.lower()}
 UNSEALED = {VerdictKind.UNMARKED.value, VerdictKind.NOT_OUR_KEY.value}
 
 
@@ -99,8 +102,7 @@ class Witness:
             return Known()
         for entry in self._ledger.find(uid):
             for delivery in self._ledger.get(entry.id)[1]:
-                delivered = delivery.state in {DeliveryState.SENT, DeliveryState.VERIFIED}
-                if delivery.destination == destination and delivered and delivery.blob:
+                if delivery.destination == destination and _delivered(delivery) and delivery.blob:
                     # what is judged here was put together of its shares, if there are any
                     sent = entry.sealed if delivery.share else delivery.blob
                     return Known(
@@ -115,6 +117,13 @@ class Witness:
             return self._blobs.read(sha256)
         except (KeyError, DamagedError):
             return None
+
+
+def _delivered(delivery: Delivery) -> bool:
+    """Return whether an object was delivered, whatever the destination made of it since."""
+    if delivery.state in {DeliveryState.SENT, DeliveryState.VERIFIED} or delivery.lost:
+        return True
+    return delivery.state is DeliveryState.PARKED and delivery.reason in JUDGED
 
 
 def _facts(data: bytes) -> tuple[str, str]:

@@ -329,3 +329,18 @@ def test_what_was_relayed_and_changed_is_found(world, original, change, verdict)
     world.edit(change)
     world.read_back()
     assert world.findings() == {verdict: 1}
+
+
+def test_another_object_beside_the_right_one_is_found(world, monkeypatch):
+    number = world.deliver(sample("CT_small.dcm"))
+    fetch = world.stage.archive.fetch
+
+    def both(wanted, folder) -> list:
+        paths = fetch(wanted, folder)
+        (folder / "other.dcm").write_bytes(sample("CT_small.dcm"))
+        return [*paths, folder / "other.dcm"]
+
+    monkeypatch.setattr(world.stage.archive, "fetch", both)
+    world.read_back()
+    assert world.state(number)[1] is DeliveryState.PARKED
+    assert world.findings() == {"UNMARKED": 1}
