@@ -66,6 +66,7 @@ def run_destroy(args: argparse.Namespace, directory: Path, out: Out, facts: Fact
     out.answer(
         told,
         f"destroyed epoch {ended.number}, key {args.key_id}\n"
+        "start the node again: until then processes that verify still hold the key in memory\n"
         "copies of its capsule elsewhere still open what was sealed under it: destroy\n"
         f"epochs/{args.key_id}.capsule in every backup and at every recipient, too",
     )
