@@ -200,11 +200,15 @@ def tamper(found: dict[str, Any]) -> str:
         )  # fmt: skip
     edits = sum(seen["edits"] for seen in found["kinds"].values())
     missed = sum(seen["edits"] - seen["told"] for seen in found["kinds"].values())
+    may = sum(seen.get("placeable", 0) for seen in found["kinds"].values())
+    lost = may - sum(seen.get("placed", 0) for seen in found["kinds"].values())
     text = (
         f"{edits:,} edits, **{missed:,} untold** (goal: 0 of 100,000). An edit is *placed* if "
         "every sample that it changed lies in a tile called altered, and every such tile holds "
         "one; asked where enough of the mark was left to read the payload. *Rest restored*: "
-        f"everything outside these tiles is the original. False alarms: "
+        f"everything outside these tiles is the original. Of {may:,} edits {lost:,} were told, but "
+        "not placed: tiles that carry nothing have tags of one byte of their own, which one edit "
+        "in 256 meets; the tag over all of them tells the edit all the same. False alarms: "
         f"{found['untouched_alarms']} in {found['untouched']} marked images that nobody touched, "
         f"{found['unmarked_alarms']} in {found['unmarked']} files that were never marked "
         f"({found['unmarked_skipped']} more hold no pixels that can be read)."

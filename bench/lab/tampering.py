@@ -20,7 +20,8 @@ from node.crypto.keyring import MemoryKeys
 from node.dicom import pixels, reader
 from node.errors import SealnodeError, UnmarkedError
 from node.mark.embedder import TiledEmbedder
-from node.seal import Marker, Order
+from node.seal import Marker
+from node.sealing.order import Order
 from node.types import VerdictKind
 from node.verify import Examiner
 
@@ -156,8 +157,10 @@ def edited(carrier: Carrier, count: int, seed: int) -> dict[str, Any]:
         seen["told"] += not _sound(found, payload)
         if found.payload is not None:
             seen["placeable"] += 1
-            seen["placed"] += _placed(found, samples != marked, carrier.frame_rows)
-            seen["restored"] += _restored(found, carrier)
+            placed = _placed(found, samples != marked, carrier.frame_rows)
+            seen["placed"] += placed
+            seen["unplaced"] += found.unplaced and not placed
+            seen["restored"] += placed and _restored(found, carrier)
     return {"alarms": alarms, "kinds": counts}
 
 
