@@ -22,7 +22,7 @@ from node.sealing.copies import Copies
 from node.types import Region, VerdictKind
 from node.verify import Examiner
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
 KEYS = MemoryKeys([b"k" * 32])
 KEY = b"r" * 32
