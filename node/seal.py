@@ -64,7 +64,7 @@ class _Draft:
     raw: int
 
 
-SPARED = 4  # attachments ride in the pixels if these could carry so many times as much
+SPARED = 32  # samples for each bit of attachments in the pixels: 1 KiB in 512 x 512
 SHARES = (1.0, 0.25)
 """How large the coarse copy may be that is tried, in its usual size."""
 
@@ -137,7 +137,7 @@ class Marker:
         packed = attachments.pack(order.attachments or ())
         if not packed:
             return [b""]
-        small = len(packed) * SPARED <= self._embedder.capacity(pixels.carrier)
+        small = len(packed) * 8 * SPARED <= pixels.carrier.samples.size
         return [attachments.inside(packed)] * small + [attachments.outside(packed)]
 
     def _in_pixels(

@@ -24,7 +24,7 @@ orders of the worklist, say, by a timer. Numbers are answered by their line,
 since they may tell of patients.
 
 EXAMPLES
-  worklist --today | nodectl --config /etc/sealnode attachments fetch
+  nodectl --config /etc/sealnode attachments fetch < numbers.txt
 
 EXIT STATUS
   0   the server was asked for each
