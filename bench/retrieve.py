@@ -8,7 +8,8 @@ straight from Orthanc, once through the node, which verifies each, once through
 the node, which verifies and restores each; in turns, all with ``TCP_NODELAY=1``.
 With ``--untouched`` so many different objects are sealed and judged as what a
 PACS gives back: nothing but INTACT is right. Writes
-``bench/results/retrieve.json`` and the table for ``docs/benchmarks.md``.
+``bench/results/retrieve.json``, of which ``scripts/docs`` makes a section of
+``docs/benchmarks.md``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,7 @@ import argparse
 import contextlib
 import json
 import os
-import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 import peers
@@ -38,9 +38,11 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 from running import RunningNode, free_ports, listening, wait_for
 
+from bench.lab.circumstances import circumstances
+from bench.lab.page import retrieve
 from node import wiring
 from node.aftercare.judge import Judge, Known
-from node.seal import Order
+from node.sealing.order import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -181,7 +183,7 @@ def untouched(count: int, work: Path) -> dict[str, Any]:
             verdicts[found.verdict] += 1
             if number % 1000 == 999:
                 print(f"untouched: {number + 1} of {count}: {dict(verdicts)}", file=sys.stderr)
-    return {"verdicts": dict(verdicts), "judging_cpu_ms": seconds / count * 1e3}
+    return {"verdicts": dict(verdicts), "cpu": seconds / count * 1e3}
 
 
 def variation(ds: Any, number: int, rng: np.random.Generator) -> bytes:
@@ -201,59 +203,29 @@ def variation(ds: Any, number: int, rng: np.random.Generator) -> bytes:
 
 
 def main() -> int:
-    """Run what is asked for, and write the tables."""
+    """Run what is asked for, and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100, help="objects in one run")
     parser.add_argument("--reps", type=int, default=3, help="runs of each way, in turns")
     parser.add_argument("--source", default="693_UNCR.dcm", help="a file of pydicom's")
     parser.add_argument("--untouched", type=int, default=0, help="objects to judge instead")
     args = parser.parse_args()
-    found: dict[str, Any] = {"machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    where, found = circumstances(), {}
     work = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         if args.untouched:
-            found["untouched"] = untouched(args.untouched, work)
+            found["untouched"] = where | untouched(args.untouched, work)
         else:
             runs = throughput(args.source, args.count, args.reps, work)
-            found |= {"count": args.count, "source": args.source, "results": runs}
+            size = Path(get_testdata_file(args.source, download=False)).stat().st_size
+            facts = {"count": args.count, "bytes": size, "goals": GOALS, "runs": runs}
+            found["throughput"] = where | facts
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    RESULTS.parent.mkdir(exist_ok=True)
     report = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    report |= found
-    RESULTS.write_text(json.dumps(report, indent=1) + "\n")
-    print(markdown(report))
+    RESULTS.write_text(json.dumps(report | found, indent=1) + "\n")
+    print(retrieve(report | found))
     return 0
-
-
-def markdown(report: dict) -> str:
-    """Return the tables."""
-    lines = []
-    if "results" in report:
-        lines += [
-            f"{report['count']} x {report['source']}, {report['machine']}; medians, [min..max].",
-            "",
-            "| C-MOVE | images/s | of the PACS's own | goal | the node's CPU ms |",
-            "| --- | --- | --- | --- | --- |",
-        ]
-        direct = statistics.median(run["rate"] for run in report["results"]["direct"])
-        for name, runs in report["results"].items():
-            rates, used = ([run[key] for run in runs] for key in ("rate", "cpu"))
-            rate = statistics.median(rates)
-            share = f"{rate / direct:.2f}x" if name in GOALS else ""
-            goal = f">= {GOALS[name]}x" if name in GOALS else ""
-            lines.append(
-                f"| {name} | {rate:.1f} [{min(rates):.1f}..{max(rates):.1f}] | {share} | {goal} "
-                f"| {statistics.median(used):.1f} |"
-            )
-    if "untouched" in report:
-        found = report["untouched"]
-        said = ", ".join(f"{number} {verdict}" for verdict, number in found["verdicts"].items())
-        lines += [
-            "",
-            f"Untouched objects: {said}; {found['judging_cpu_ms']:.1f} ms CPU to judge one.",
-        ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

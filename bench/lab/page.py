@@ -36,6 +36,7 @@ def benchmarks(results: Path) -> str:
     """Return the page; a section without results says how to get them."""
     sections = {
         "node": ("The node beside Orthanc", node),
+        "retrieve": ("Retrieving through the node", retrieve),
         "mark": ("The mark", mark),
         "shares": ("Shares", shares),
         "spool": ("The spool and the audit log", spool),
@@ -278,6 +279,42 @@ def _race(section: dict[str, Any]) -> str:
     head = ["associations", "system", "end to end, images/s", "received, images/s", "MB/s",
             "CPU, ms an image", "PSS / RSS, MiB", "node is", "goal"]  # fmt: skip
     return _table(head, rows)
+
+
+def retrieve(report: dict[str, Any]) -> str:
+    """Return C-MOVE through the node beside the PACS's own, and false alarms."""
+    parts = []
+    if "throughput" in report:
+        found = report["throughput"]
+        text = (
+            f"{found['count']} objects of {found['bytes'] / 1e6:.2f} MB that Orthanc holds sealed "
+            "go by C-MOVE to storescp: straight from Orthanc, through the node that verifies each, "
+            "and through the node that verifies and restores each, in turns. Medians, with the "
+            "least and the most."
+        )
+        direct = statistics.median(run["rate"] for run in found["runs"]["direct"])
+        rows = [
+            [name, _spread([run["rate"] for run in runs]), _spread([run["cpu"] for run in runs]),
+             f"{statistics.median(run['rate'] for run in runs) / direct:.2f}x"
+             if name in found["goals"] else "",
+             f"{found['goals'][name]}x" if name in found["goals"] else ""]
+            for name, runs in found["runs"].items()
+        ]  # fmt: skip
+        head = ["C-MOVE", "images/s", "CPU of the node, ms an image", "of the PACS's own", "goal"]
+        parts.append(_about(found) + _prose(text) + _table(head, rows))
+    if "untouched" in report:
+        found = report["untouched"]
+        verdicts = ", ".join(f"{count:,} {word}" for word, count in found["verdicts"].items())
+        parts.append(
+            _about(found)
+            + _prose(
+                f"{sum(found['verdicts'].values()):,} different objects, sealed and judged as a "
+                f"PACS gives them back untouched: {verdicts}; {found['cpu']:.1f} ms of CPU to "
+                "judge one. Goal: no false alarm."
+            ).rstrip("\n")
+            + "\n"
+        )
+    return "\n".join(parts)
 
 
 def shares(report: dict[str, Any]) -> str:
