@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -86,8 +86,11 @@ class Kernel(Protocol):
         """
         ...
 
-    def rank(self, tiles: Iterable[int], size: int, amplitude: int) -> dict[int, list[int]]:
-        """Return for some tiles the headers worth trying, the best first."""
+    def second(self, data: Mapping[int, tuple[int, bytes]], amplitude: int) -> dict[int, int]:
+        """Return for tiles where data does not fit the best other header by which it would.
+
+        Those without any are left out.
+        """
         ...
 
     def hide(self, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]) -> set[int]:

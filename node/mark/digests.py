@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from node.mark.tiles import Grid
@@ -21,7 +22,7 @@ NONCE = bytes(12)
 """One for all: no digest leaves this process, so that two under one nonce tell nobody anything."""
 
 LABEL = b"tiles-1 digest\0"
-NARROWER = ((b"h", "<i2"), (b"H", "<u2"))
+WIDTHS = ((b"h", "<i2"), (b"H", "<u2"), (b"i", "<i4"))
 
 
 class Digests:
@@ -36,8 +37,6 @@ class Digests:
     def __init__(self, grid: Grid, samples: NDArray[np.int32], key: bytes) -> None:
         self._tiles, self._samples = grid.tiles, samples
         self._gcm = AESGCM(hmac.digest(key, LABEL, hashlib.sha256))
-        #: Most images fit: then nothing is looked at tile by tile.
-        self._fits = bool(samples.min() >= -(1 << 15) and samples.max() < 1 << 15)
         self._known: dict[int, bytes] = {}
 
     def of(self, index: int) -> bytes:
@@ -48,10 +47,22 @@ class Digests:
             digest = self._known[index] = letter + self._gcm.encrypt(NONCE, b"", words)
         return digest
 
-    def _words(self, index: int) -> tuple[bytes, memoryview]:
-        samples = self._tiles[index].of(self._samples)
-        for letter, width in NARROWER:
-            narrow = samples.astype(width, order="C")
-            if self._fits or (narrow == samples).all():
-                return letter, narrow.data.cast("B")
-        return b"i", samples.astype("<i4", order="C").data.cast("B")
+    @cached_property
+    def _small(self) -> NDArray[np.int16] | None:
+        """The samples in the least width, if all have room: then no tile is looked at alone."""
+        most = 1 << 15
+        fits = self._samples.min() >= -most and self._samples.max() < most
+        return self._samples.astype("<i2") if fits else None
+
+    def _words(self, index: int) -> tuple[bytes, bytes]:
+        tile = self._tiles[index]
+        if self._small is not None:
+            return WIDTHS[0][0], tile.of(self._small).tobytes()
+        samples = tile.of(self._samples)
+        least, most = int(samples.min()), int(samples.max())
+        letter, width = next(
+            (letter, width)
+            for letter, width in WIDTHS
+            if np.iinfo(width).min <= least and most <= np.iinfo(width).max
+        )
+        return letter, samples.astype(width).tobytes()

@@ -146,14 +146,22 @@ class TiledEmbedder:
         """Return the tiles that prove themselves; of several lengths, the commonest."""
         samples, revealed = self._kernel(field).reveal()
         originals = Digests(field.grid, samples, key)
-        found: dict[int, _Found] = {}
+        sizes: dict[int, list[tuple[int, int, bytes, bytes]]] = {}
         for index, (header, data) in revealed.items():
-            tag, shard = data[:TAG_BYTES], data[TAG_BYTES:]
-            size = len(shard)
-            framer = found[size].framer if size in found else Framer(field.grid, size, key)
-            if hmac.compare_digest(tag, framer.tag(index, header, shard, originals)):
-                found.setdefault(size, _Found(framer, {}, samples)).shards[index] = shard
-        return max(found.values(), key=lambda found: len(found.shards), default=None)
+            read = index, header, data[TAG_BYTES:], data[:TAG_BYTES]
+            sizes.setdefault(len(data) - TAG_BYTES, []).append(read)
+        found = []
+        for size, tiles in sizes.items():
+            framer = Framer(field.grid, size, key)
+            tags = framer.tags((tile[:3] for tile in tiles), originals)
+            proven = {
+                index: shard
+                for (index, _, shard, read), tag in zip(tiles, tags, strict=True)
+                if hmac.compare_digest(read, tag)
+            }
+            if proven:
+                found.append(_Found(framer, proven, samples))
+        return max(found, key=lambda found: len(found.shards), default=None)
 
 
 def _search(

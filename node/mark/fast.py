@@ -13,15 +13,16 @@ import numpy as np
 from node.mark.desk import Ground, furnish, lay_out, load, seat, store, tile_at
 from node.mark.fastlayer import ESCAPE, number_in, undo, write
 from node.mark.fastsearch import blank, cheapest, count, rank, total
-from node.mark.machine import kept
-from node.mark.search import DOUBT, TRIES
+from node.mark.machine import compiled, kept
+from node.mark.search import DOUBT
 from node.mark.settings import HEADER_BITS, LEAD_BITS, SIZE_BITS, TAG_BYTES, size_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from node.mark.desk import Desk, Tile
     from node.mark.tiles import Field
 
     Array = NDArray[Any]
@@ -50,25 +51,19 @@ class NumbaKernel:
         doubtful = np.flatnonzero((costs >= DOUBT) & (headers >= 0))
         return headers.tolist(), set(doubtful.tolist())
 
-    def rank(self, tiles: Iterable[int], size: int, amplitude: int) -> dict[int, list[int]]:
-        """Return for some tiles the headers worth trying, the best first."""
-        which = np.array(sorted(tiles), dtype=np.int64)
-        headers = _rank(self._arrays, which, _need(size), amplitude)
-        return {
-            index: [header for header in row if header >= 0]
-            for index, row in zip(which.tolist(), headers.tolist(), strict=True)
-        }
+    def second(self, data: Mapping[int, tuple[int, bytes]], amplitude: int) -> dict[int, int]:
+        """Return for tiles where data does not fit the best other header by which it would.
+
+        Those without any are left out.
+        """
+        which, first, bits = _spelt(data)
+        others = _second(self._arrays, which, first, bits, amplitude).tolist()
+        found = zip(data, others, strict=True)
+        return {index: header for index, header in found if header >= 0}
 
     def hide(self, data: Mapping[int, tuple[int, bytes]], marked: NDArray[np.int32]) -> set[int]:
         """Write tiles, by header and data, into ``marked``; return those that are too full."""
-        which = np.array(list(data), dtype=np.int64)
-        headers = np.array([header for header, _ in data.values()], dtype=np.int64)
-        messages = np.frombuffer(b"".join([message for _, message in data.values()]), np.uint8)
-        messages = messages.reshape(len(which), -1)
-        lead = [0] * HEADER_BITS + size_bits(messages.shape[1] - TAG_BYTES)
-        bits = np.empty((len(which), len(lead) + 8 * messages.shape[1]), dtype=np.uint8)
-        bits[:, : len(lead)] = lead
-        bits[:, len(lead) :] = np.unpackbits(messages, axis=1)
+        which, headers, bits = _spelt(data)
         full = _hide(self._arrays, which, headers, bits, marked)
         return set(which[full].tolist())
 
@@ -85,6 +80,19 @@ class NumbaKernel:
             )
             if end > start
         }
+
+
+def _spelt(data: Mapping[int, tuple[int, bytes]]) -> tuple[Array, Array, Array]:
+    """Return tiles, headers and the bits of each message, with room for the header's in front."""
+    which = np.array(list(data), dtype=np.int64)
+    headers = np.array([header for header, _ in data.values()], dtype=np.int64)
+    messages = np.frombuffer(b"".join([message for _, message in data.values()]), np.uint8)
+    messages = messages.reshape(len(which), -1)
+    lead = [0] * HEADER_BITS + size_bits(messages.shape[1] - TAG_BYTES)
+    bits = np.empty((len(which), len(lead) + 8 * messages.shape[1]), dtype=np.uint8)
+    bits[:, : len(lead)] = lead
+    bits[:, len(lead) :] = np.unpackbits(messages, axis=1)
+    return which, headers, bits
 
 
 def _need(size: int) -> int:
@@ -125,16 +133,35 @@ def _choose(arrays: Arrays, need: int, amplitude: int) -> tuple[Array, Array]:
 
 
 @kept
-def _rank(arrays: Arrays, which: Array, need: int, amplitude: int) -> Array:
+def _second(arrays: Arrays, which: Array, first: Array, messages: Array, amplitude: int) -> Array:
+    """Return the header for each message, or -1."""
     ground = Ground(*arrays)
     desk, census = furnish(ground), blank()
-    headers = np.full((len(which), TRIES + TRIES // 2), -1)
+    planes = np.empty_like(desk.planes)
+    others = np.full(len(which), -1)
     for row in range(len(which)):
-        tile = tile_at(ground, which[row])
-        if load(ground, desk, tile):
-            count(desk, tile, census)
-            headers[row] = rank(census, need, amplitude)
-    return headers
+        tile, bits = tile_at(ground, which[row]), messages[row]
+        if not load(ground, desk, tile):
+            continue
+        count(desk, tile, census)
+        _keep_lowest(ground, desk, tile, bits)
+        area = tile.lines * tile.stride
+        planes[:, :area] = desk.planes[:, :area]
+        for header in rank(census, len(bits), amplitude):
+            if header >= 0 and header != first[row]:
+                desk.planes[:, :area] = planes[:, :area]
+                if write(ground, desk, tile, header, bits):
+                    others[row] = header
+                    break
+    return others
+
+
+@compiled
+def _keep_lowest(ground: Ground, desk: Desk, tile: Tile, bits: Array) -> None:
+    """Begin a message with the bits that the header will replace."""
+    for k in range(HEADER_BITS):
+        i, j = divmod(desk.spots[k], tile.columns)
+        bits[k] = ground.samples[tile.top + i, tile.left + j] & 1
 
 
 @kept
@@ -150,9 +177,7 @@ def _hide(arrays: Arrays, which: Array, headers: Array, messages: Array, marked:
         tile, header, bits = tile_at(ground, which[row]), headers[row], messages[row]
         if not load(ground, desk, tile):
             continue
-        for k in range(HEADER_BITS):
-            i, j = divmod(desk.spots[k], tile.columns)
-            bits[k] = ground.samples[tile.top + i, tile.left + j] & 1
+        _keep_lowest(ground, desk, tile, bits)
         if write(ground, desk, tile, header, bits):
             for k in range(HEADER_BITS):
                 plane, at = seat(tile, desk.spots[k])

@@ -37,7 +37,6 @@ COMBINATIONS = len(BINS)
 RATES = np.array([mode.rate for mode in MODES])
 MOVES = np.array([SCALE * mode.moves[0] // mode.moves[1] for mode in MODES])
 STARTS = np.array(OFFSETS)
-ROWS = len(GRADES) * COMBINATIONS * PREDICTORS
 NEVER = 1 << 62
 
 
@@ -148,17 +147,17 @@ def price(census: Census, choice: Choice, need: int, ceiling: int) -> int:
 
 
 @compiled
-def spare(census: Census, choice: Choice, need: int) -> int:
-    """Return how many more carriers a choice has than it needs."""
+def carriers(census: Census, choice: Choice) -> int:
+    """Return how many carriers a choice has."""
     beyond = census.beyond[choice.predictor]
     bins = BINS[choice.combination]
-    step, mode = STEPS[choice.grade], CODES[choice.grade]
+    step = STEPS[choice.grade]
     had = 0
     for which in range(census.seen[0]):
         if bins[which] > REACH:
             break
         had += beyond[which, bins[which]] - beyond[which, bins[which] + step]
-    return had - enough(need, (RATES[mode, 0], RATES[mode, 1]))
+    return had
 
 
 @compiled
@@ -171,8 +170,8 @@ def header_of(choice: Choice) -> int:
 def doubt(census: Census, choice: Choice, need: int) -> int:
     """Return what is added to the cost of a choice whose carriers may be too few."""
     mode = CODES[choice.grade]
-    carriers = enough(need, (RATES[mode, 0], RATES[mode, 1]))
-    return 0 if ample(spare(census, choice, need), carriers) else DOUBT
+    least = enough(need, (RATES[mode, 0], RATES[mode, 1]))
+    return 0 if ample(carriers(census, choice) - least, least) else DOUBT
 
 
 @compiled
@@ -233,39 +232,36 @@ def _single(census: Census, combination: int, predictor: int, need: int, best: A
 
 @compiled
 def rank(census: Census, need: int, amplitude: int) -> Array:
-    """Return the headers worth trying, as :func:`node.mark.search.choose` does; -1 for none."""
-    found = np.empty((ROWS, 3), np.int64)
-    number = 0
+    """Return the headers worth trying, as :func:`node.mark.search.rank` does; -1 for none."""
+    cheap, roomy = np.full((TRIES, 2), NEVER), np.full((TRIES // 2, 2), NEVER)
+    cheap[:, 1] = roomy[:, 1] = -1
     for predictor in range(PREDICTORS):
-        for grade in range(len(STEPS)):
-            for combination in range(COMBINATIONS if STEPS[grade] <= amplitude else 0):
-                choice = Choice(combination, grade, predictor)
-                cost = price(census, choice, need, NEVER)
-                if cost >= 0:
-                    found[number, 0] = cost + doubt(census, choice, need)
-                    found[number, 1] = -spare(census, choice, need)
-                    found[number, 2] = header_of(choice)
-                    number += 1
-    headers = np.full(TRIES + TRIES // 2, -1)
-    _least(found[:number], 0, headers[:TRIES])
-    _least(found[:number], 1, headers[TRIES:])
-    return headers
+        for combination in range(COMBINATIONS):
+            had, step = 0, 0
+            for grade in range(len(STEPS)):
+                if STEPS[grade] > amplitude:
+                    continue
+                choice, mode = Choice(combination, grade, predictor), CODES[grade]
+                if step != STEPS[grade]:
+                    had, step = carriers(census, choice), STEPS[grade]
+                least = enough(need, (RATES[mode, 0], RATES[mode, 1]))
+                if had >= least:
+                    cost = price(census, choice, need, NEVER)
+                    cost += 0 if ample(had - least, least) else DOUBT
+                    _insert(cheap, cost, header_of(choice))
+                    _insert(roomy, least - had, header_of(choice))
+    return np.concatenate((cheap[:, 1], roomy[:, 1]))
 
 
 @compiled
-def _least(found: Array, key: int, headers: Array) -> None:
-    """Fill in the headers of the least rows by column ``key``, then by header."""
-    taken = np.zeros(len(found), np.bool_)
-    for place in range(min(len(headers), len(found))):
-        best = -1
-        for row in range(len(found)):
-            if taken[row]:
-                continue
-            if (
-                best < 0
-                or found[row, key] < found[best, key]
-                or (found[row, key] == found[best, key] and found[row, 2] < found[best, 2])
-            ):
-                best = row
-        taken[best] = True
-        headers[place] = found[best, 2]
+def _insert(least: Array, key: int, header: int) -> None:
+    """Put a header among the least by key, then by header, if it is one of them."""
+    at = len(least)
+    while at > 0 and (
+        key < least[at - 1, 0] or (key == least[at - 1, 0] and header < least[at - 1, 1])
+    ):
+        at -= 1
+        if at + 1 < len(least):
+            least[at + 1] = least[at]
+    if at < len(least):
+        least[at, 0], least[at, 1] = key, header

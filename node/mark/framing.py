@@ -5,7 +5,6 @@ Format: docs/formats/mark-v1.md.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import struct
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import zfec
 from node.mark.settings import TAG_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from node.mark.digests import Digests
@@ -86,9 +85,16 @@ class Framer:
         order = [(middle + place) % self.count for place in range(self.count)]
         self._pools = [order[group :: groups(self.count)] for group in range(groups(self.count))]
 
-    def tag(self, index: int, header: int, shard: bytes, originals: Digests) -> bytes:
-        """Return the tag of one tile: of its place, header, shard and original samples."""
-        return self._mac(b"tile", _PLACE.pack(index, header), shard, originals.of(index))
+    def tags(
+        self, tiles: Iterable[tuple[int, int, bytes]], originals: Digests
+    ) -> Iterator[bytes]:
+        """Yield the tag of each tile: of its place, header, shard and original samples.
+
+        :param tiles: place, header and shard of each.
+        """
+        start, place, digest = self._start(b"tile"), _PLACE.pack, originals.of
+        for index, header, shard in tiles:
+            yield self._digest(b"".join((start, place(index, header), shard, digest(index))))
 
     def void_proof(self, samples: Digests, voids: Sequence[int]) -> bytes:
         """Return what proves the tiles that carry nothing; empty if there are none."""
@@ -201,5 +207,10 @@ class Framer:
 
     def _mac(self, label: bytes, *parts: bytes) -> bytes:
         """HMAC-SHA256, cut to 8 bytes; each label has one layout of parts."""
-        message = b"".join((b"tiles-1 ", label, b"\0", self._about, *parts))
-        return hmac.digest(self._key, message, hashlib.sha256)[:TAG_BYTES]
+        return self._digest(b"".join((self._start(label), *parts)))
+
+    def _start(self, label: bytes) -> bytes:
+        return b"tiles-1 " + label + b"\0" + self._about
+
+    def _digest(self, message: bytes) -> bytes:
+        return hmac.digest(self._key, message, "sha256")[:TAG_BYTES]

@@ -35,7 +35,7 @@ from node.mark.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -81,20 +81,25 @@ class NumpyKernel:
         """Return for each tile the header that should carry a shard at least harm, or -1.
 
         And the tiles for which that is doubtful. An estimate: neither this nor
-        ``rooms`` nor ``rank`` is part of the format.
+        ``rooms`` nor ``second`` is part of the format.
         """
         found = [_ranked(self._field.patch(i), _need(size), amplitude) for i in self._tiles()]
         headers = [ranked[0][1] if ranked else -1 for ranked in found]
         return headers, {i for i, ranked in enumerate(found) if ranked and ranked[0][0] >= DOUBT}
 
-    def rank(self, tiles: Iterable[int], size: int, amplitude: int) -> dict[int, list[int]]:
-        """Return for some tiles the headers worth trying, the best first."""
-        return {
-            index: [
-                header for _, header in _ranked(self._field.patch(index), _need(size), amplitude)
-            ]
-            for index in tiles
-        }
+    def second(self, data: Mapping[int, tuple[int, bytes]], amplitude: int) -> dict[int, int]:
+        """Return for tiles where data does not fit the best other header by which it would.
+
+        Those without any are left out.
+        """
+        found = {}
+        for index, (first, message) in data.items():
+            patch = self._field.patch(index)
+            for _, header in _ranked(patch, _need(len(message) - TAG_BYTES), amplitude):
+                if header != first and _hide(patch, header, message) is not None:
+                    found[index] = header
+                    break
+        return found
 
     def hide(self, data: Mapping[int, tuple[int, bytes]], marked: Samples) -> set[int]:
         """Write tiles into ``marked``; return those in which their data does not fit.

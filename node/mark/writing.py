@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from node.mark.tiles import Field
 
 
+TURNS = 4
+"""Headers that are changed for a tile: each changes the tag, which then may not fit."""
+
+
 class Writer:
     """Marks one field with one payload, by whatever plan.
 
@@ -103,18 +107,25 @@ class _Attempt:
 
         :param headers: by tile; changed to those that did.
         """
+        lost: set[int] = set()
         full = self._hide({index: headers[index] for index in sorted(tiles)})
-        ranked = self._kernel.rank(full, plan.size, plan.amplitude) if full else {}
-        for turn in range(1, max(map(len, ranked.values()), default=0)):
-            todo = {i: ranked[i][turn] for i in sorted(full) if turn < len(ranked[i])}
-            full = full - todo.keys() | self._hide(todo)
-            headers |= {i: header for i, header in todo.items() if i not in full}
-        return full
+        for _ in range(TURNS):
+            if not full:
+                break
+            data = self._data({index: headers[index] for index in sorted(full)})
+            others = self._kernel.second(data, plan.amplitude)
+            headers |= others
+            lost |= full - others.keys()
+            full = self._hide(others)
+        return lost | full
 
     def _hide(self, headers: Mapping[int, int]) -> set[int]:
-        tag, shards = self._framer.tag, self._shards
-        data = {
-            index: (header, tag(index, header, shards[index], self._originals) + shards[index])
-            for index, header in headers.items()
+        return self._kernel.hide(self._data(headers), self._marked) if headers else set()
+
+    def _data(self, headers: Mapping[int, int]) -> dict[int, tuple[int, bytes]]:
+        tiles = [(index, header, self._shards[index]) for index, header in headers.items()]
+        tags = self._framer.tags(tiles, self._originals)
+        return {
+            index: (header, tag + shard)
+            for (index, header, shard), tag in zip(tiles, tags, strict=True)
         }
-        return self._kernel.hide(data, self._marked) if data else set()

@@ -109,12 +109,12 @@ def check_tiles(carrier, cuts, amplitude, size):
     for make in kernels():
         kernel = make(field)
         headers, doubtful = kernel.choose(size, amplitude)
-        ranks = kernel.rank(range(len(headers)), size, amplitude)
-        assert headers == [ranks[i][0] if ranks[i] else -1 for i in range(len(headers))]
         data = {i: (headers[i], shards[i]) for i in range(len(headers)) if headers[i] >= 0}
         marked = field.samples.copy()
         full = kernel.hide(data, marked) if data else set()
-        marks.append((marked, full, ranks, doubtful, kernel.rooms(amplitude)))
+        others = kernel.second(data, amplitude) if data else {}
+        told = headers, full, others, doubtful, kernel.rooms(amplitude)
+        marks.append((marked, *told))
         moved = marked != field.samples
         assert np.abs(marked.astype(np.int64) - field.samples).max() <= amplitude
         found = replace(field, samples=marked)

@@ -94,14 +94,12 @@ def test_a_tag_depends_on_everything():
     framer, originals = Framer(FIELD, 6, KEY), Digests(FIELD, samples, KEY)
     changed = samples.copy()
     changed[0, 0] += 1
+    tile = 0, 1, b"shards"
     tags = {
-        framer.tag(0, 1, b"shards", originals),
-        framer.tag(1, 1, b"shards", originals),
-        framer.tag(0, 2, b"shards", originals),
-        framer.tag(0, 1, b"shardt", originals),
-        framer.tag(0, 1, b"shards", Digests(FIELD, changed, KEY)),
-        Framer(FIELD, 7, KEY).tag(0, 1, b"shards", originals),
-        Framer(grids(512, 512, 256)[0], 6, KEY).tag(0, 1, b"shards", originals),
-        Framer(FIELD, 6, KEY[::-1]).tag(0, 1, b"shards", originals),
+        *framer.tags([tile, (1, 1, b"shards"), (0, 2, b"shards"), (0, 1, b"shardt")], originals),
+        *framer.tags([tile], Digests(FIELD, changed, KEY)),
+        *Framer(FIELD, 7, KEY).tags([tile], originals),
+        *Framer(grids(512, 512, 256)[0], 6, KEY).tags([tile], originals),
+        *Framer(FIELD, 6, KEY[::-1]).tags([tile], originals),
     }
     assert len(tags) == 8
