@@ -34,6 +34,7 @@ CLASSES = len(FLOORS)
 class Ground(NamedTuple):
     """A field, as the compiled functions take it.
 
+    :param samples: counted from ``base``.
     :param low: bounds, of all samples or of each, counted from ``base``; so is ``high``.
     :param tiles: row, column, rows and columns of each.
     :param unrest: of no length: the type of unrest.
@@ -122,7 +123,7 @@ class Part(NamedTuple):
 def lay_out(field: Field) -> tuple[Array, Array, Array, Array, Array, int]:
     """Return what makes a :class:`Ground`; the type of the bounds is the type to count in."""
     tiles = np.array([(t.row, t.column, t.rows, t.columns) for t in field.grid.tiles])
-    samples = np.ascontiguousarray(field.samples)
+    samples = field.samples
     first, last = int(samples.min()), int(samples.max())
     base, reach = 0, MOST
     kinds: tuple[type[np.integer[Any]], type[np.integer[Any]]] = (np.int64, np.int64)
@@ -130,6 +131,7 @@ def lay_out(field: Field) -> tuple[Array, Array, Array, Array, Array, int]:
         base, reach, kinds = first + last >> 2 << 1, 2 * MEDIUM, (np.int32, np.int32)
     if last - first < NARROW:
         reach, kinds = NARROW, (np.int16, np.uint16)
+    samples = np.ascontiguousarray(samples - np.int32(base), np.int16 if reach == NARROW else None)
     # No sample is as far from the base as that, so the clipped bounds mean the same.
     bounds = (
         np.clip(bound.astype(np.int64) - base, ~reach, reach) for bound in (field.low, field.high)
@@ -196,11 +198,11 @@ def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
     fit = desk.planes.dtype.type
     # The margins stay outside of all bounds until they are mirrored.
     desk.planes[:, :area] = fit(_outside(ground))
-    _take(ground.samples, desk.planes, tile, ground.base)
+    _take(ground.samples, desk.planes, tile)
     alike = ground.low.size == 1
     if not alike:
-        _take(ground.low, desk.lows, tile, 0)
-        _take(ground.high, desk.highs, tile, 0)
+        _take(ground.low, desk.lows, tile)
+        _take(ground.high, desk.highs, tile)
     if not _settle(ground, desk, area):
         return False
     low, high = fit(desk.limits[0]), fit(desk.limits[1])
@@ -224,19 +226,19 @@ def _outside(ground: Ground) -> int:
 
 
 @compiled
-def _take(source: Array, planes: Array, tile: Tile, base: int) -> None:
-    """Copy the samples of a tile into the planes, counted from the base."""
-    fit, shift = planes.dtype.type, source.dtype.type(base)
+def _take(source: Array, planes: Array, tile: Tile) -> None:
+    """Copy the samples of a tile into the planes."""
+    fit = planes.dtype.type
     even, odd = (tile.columns + 1) // 2, tile.columns // 2
     for i in range(tile.rows):
         line = source[tile.top + i, tile.left : tile.left + tile.columns]
         pair, at = (i + 1 & 1) * 2, (i + 1 >> 1) * tile.stride
         first, second = planes[pair + 1, at : at + even], planes[pair, at + 1 : at + 1 + odd]
         for k in range(odd):
-            first[k] = fit(line[2 * k] - shift)
-            second[k] = fit(line[2 * k + 1] - shift)
+            first[k] = fit(line[2 * k])
+            second[k] = fit(line[2 * k + 1])
         if even > odd:
-            first[odd] = fit(line[2 * odd] - shift)
+            first[odd] = fit(line[2 * odd])
 
 
 @compiled
@@ -341,9 +343,11 @@ def _find_header(desk: Desk, tile: Tile) -> bool:
     missing = HEADER_BITS
     for row in range(tile.rows - 1, -1, -1):
         for column in range(tile.columns - 1, -1, -1):
+            if missing == 0:
+                break
             plane = (row + 1 & 1) * 2 + (column + 1 & 1)
             at = (row + 1 >> 1) * tile.stride + (column + 1 >> 1)
-            if missing and desk.usable[plane, at]:
+            if desk.usable[plane, at]:
                 missing -= 1
                 desk.spots[missing] = row * tile.columns + column
                 desk.usable[plane, at] = 0

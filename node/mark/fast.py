@@ -128,7 +128,7 @@ def _choose(arrays: Arrays, need: int, amplitude: int) -> tuple[Array, Array]:
         if load(ground, desk, tile):
             count(desk, tile, census)
             costs[index], headers[index] = cheapest(census, need, amplitude, before)
-            before = headers[index]
+            before = headers[index] if headers[index] >= 0 else before
     return costs, headers
 
 

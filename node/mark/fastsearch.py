@@ -11,7 +11,7 @@ from node.mark.desk import CLASSES, part_of
 from node.mark.fastlayer import CODES, STEPS
 from node.mark.fastsense import class_of, sense
 from node.mark.machine import compiled
-from node.mark.search import DOUBT, SCALE, TRIES, carriers_for, sure
+from node.mark.search import BESIDE, DOUBT, SCALE, TRIES, carriers_for, sure
 from node.mark.settings import FLOORS, GRADES, OFFSETS, PREDICTORS, REACH, SLOPES
 
 if TYPE_CHECKING:
@@ -176,13 +176,12 @@ def doubt(census: Census, choice: Choice, need: int) -> int:
 
 @compiled
 def cheapest(census: Census, need: int, amplitude: int, before: int) -> tuple[int, int]:
-    """Return the least cost and its header, or -1.
-
-    :param before: a header that is likely to be good, or -1: it only saves time.
-    """
+    """Return the least cost and its header, or -1, as :func:`node.mark.search.choose` does."""
     best = np.array([NEVER, -1])
-    if before >= 0 and STEPS[before >> 1 & 7] == 1:
-        _single(census, before >> 4, before & 1, need, best)
+    if before >= 0 and amplitude == 1:
+        _near(census, need, before, best)
+        if best[0] < DOUBT:
+            return int(best[0]), int(best[1])
     for predictor in range(PREDICTORS):
         for combination in range(COMBINATIONS):
             _single(census, combination, predictor, need, best)
@@ -193,6 +192,23 @@ def cheapest(census: Census, need: int, amplitude: int, before: int) -> tuple[in
                 if cost >= 0:
                     _better(census, choice, need, cost, best)
     return int(best[0]), int(best[1])
+
+
+@compiled
+def _near(census: Census, need: int, before: int, best: Array) -> None:
+    """Set ``best`` to the least beside a header, or beside the best of these, and so on."""
+    _single(census, before >> 4, before & 1, need, best)
+    found = before >> 6
+    slope = -1
+    while found != slope:
+        slope = found
+        first, last = max(0, slope - BESIDE), min(len(SLOPES) - 1, slope + BESIDE)
+        for combination in range(first * len(STARTS), (last + 1) * len(STARTS)):
+            for predictor in range(PREDICTORS):
+                _single(census, combination, predictor, need, best)
+        if best[1] < 0:
+            return
+        found = best[1] >> 6
 
 
 @compiled

@@ -85,9 +85,7 @@ class Framer:
         order = [(middle + place) % self.count for place in range(self.count)]
         self._pools = [order[group :: groups(self.count)] for group in range(groups(self.count))]
 
-    def tags(
-        self, tiles: Iterable[tuple[int, int, bytes]], originals: Digests
-    ) -> Iterator[bytes]:
+    def tags(self, tiles: Iterable[tuple[int, int, bytes]], originals: Digests) -> Iterator[bytes]:
         """Yield the tag of each tile: of its place, header, shard and original samples.
 
         :param tiles: place, header and shard of each.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from node.mark.coding import lead, read, spell
-from node.mark.search import DOUBT, most, rank
+from node.mark.search import DOUBT, choose, most, rank
 from node.mark.settings import (
     FLOORS,
     HEADER_BITS,
@@ -83,9 +83,14 @@ class NumpyKernel:
         And the tiles for which that is doubtful. An estimate: neither this nor
         ``rooms`` nor ``second`` is part of the format.
         """
-        found = [_ranked(self._field.patch(i), _need(size), amplitude) for i in self._tiles()]
-        headers = [ranked[0][1] if ranked else -1 for ranked in found]
-        return headers, {i for i, ranked in enumerate(found) if ranked and ranked[0][0] >= DOUBT}
+        headers, doubtful, before = [], set(), -1
+        for index in self._tiles():
+            cost, header = _chosen(self._field.patch(index), _need(size), amplitude, before)
+            headers.append(header)
+            before = header if header >= 0 else before
+            if cost >= DOUBT:
+                doubtful.add(index)
+        return headers, doubtful
 
     def second(self, data: Mapping[int, tuple[int, bytes]], amplitude: int) -> dict[int, int]:
         """Return for tiles where data does not fit the best other header by which it would.
@@ -143,6 +148,13 @@ def _room(patch: Patch, amplitude: int) -> int:
     if spots is None:
         return 0
     return max(0, most(_tables(patch, spots), amplitude) - LEAD_BITS) // 8
+
+
+def _chosen(patch: Patch, need: int, amplitude: int, before: int) -> tuple[int, int]:
+    """Return the cost and the header, or 0 and -1."""
+    spots = _spots(patch)
+    found = choose(_tables(patch, spots), need, amplitude, before) if spots is not None else None
+    return found or (0, -1)
 
 
 def _ranked(patch: Patch, need: int, amplitude: int) -> list[tuple[int, int]]:

@@ -27,6 +27,9 @@ MARGIN = 2
 TRIES = 6
 """Settings that are tried before a tile is given up."""
 
+BESIDE = 2
+"""Slopes on either side of a good one that are looked at."""
+
 SCALE = 2 * 7 * 19
 """Keeps the fractions of the coding modes whole."""
 
@@ -49,10 +52,14 @@ def most(tables: Sequence[Table], amplitude: int) -> int:
     return 2 * fullest - fullest // 4
 
 
-def rank(tables: Sequence[Table], need: int, amplitude: int) -> list[tuple[int, int]]:
+def rank(
+    tables: Sequence[Table], need: int, amplitude: int, *, whole: bool = False
+) -> list[tuple[int, int]]:
     """Return costs and headers that should carry ``need`` bits: the least squared change first.
 
     The last few are those with the most carriers to spare, for tiles that are nearly full.
+
+    :param whole: return all that should carry, the least squared change first.
     """
     ranked: list[tuple[int, int, int]] = []
     steps = sorted({step for step, _ in GRADES if step <= amplitude})
@@ -66,9 +73,31 @@ def rank(tables: Sequence[Table], need: int, amplitude: int) -> list[tuple[int, 
                         (cost, -spare, Settings(which // 4, which % 4, grade, predictor).number)
                         for cost, spare, which in _costs(curves, need, mode)
                     ]
-    cheap = sorted(ranked, key=lambda choice: (choice[0], choice[2]))[:TRIES]
+    cheap = sorted(ranked, key=lambda choice: (choice[0], choice[2]))
+    if whole:
+        return [(cost, header) for cost, _, header in cheap]
     roomy = sorted(ranked, key=lambda choice: (choice[1], choice[2]))[: TRIES // 2]
-    return [(cost, header) for cost, _, header in cheap + roomy]
+    return [(cost, header) for cost, _, header in cheap[:TRIES] + roomy]
+
+
+def choose(
+    tables: Sequence[Table], need: int, amplitude: int, before: int
+) -> tuple[int, int] | None:
+    """Return the least cost and its header; None if nothing carries.
+
+    At amplitude 1 the slopes beside that of the header ``before``, if it is
+    not -1, are looked at first, and beside the best of these, and so on. That
+    is taken if it is no matter of doubt.
+    """
+    ranked = rank(tables, need, amplitude, whole=True)
+    slope, found = before >> 6, before
+    while before >= 0 and amplitude == 1 and found >= 0:
+        near = (choice for choice in ranked if abs((choice[1] >> 6) - slope) <= BESIDE)
+        cost, found = next(near, (DOUBT, -1))
+        if cost < DOUBT and found >> 6 == slope:
+            return cost, found
+        slope = found >> 6
+    return ranked[0] if ranked else None
 
 
 def carriers_for(need: int, rate: tuple[int, int]) -> int:

@@ -34,7 +34,9 @@ def images(draw, shape):
     bits = draw(st.sampled_from([1, 2, 8, 12, 16, 31]))
     low = -(1 << bits - 1) if draw(st.booleans()) else 0
     high = min(low + (1 << bits) - 1, (1 << 31) - 1)
-    kind = draw(st.sampled_from(["smooth", "noise", "flat", "checks", "edges", "steps", "sparse"]))
+    kind = draw(
+        st.sampled_from(["smooth", "noise", "flat", "plane", "checks", "edges", "steps", "sparse"])
+    )
     down, right = np.mgrid[0:rows, 0:columns]
     middle = (low + high) / 2
     if kind == "smooth":
@@ -46,6 +48,14 @@ def images(draw, shape):
     elif kind == "flat":
         image = np.full(shape, draw(st.sampled_from([low, high, int(middle)])))
         image[rng.random(shape) < draw(st.sampled_from([0.0, 0.02]))] = int(middle)
+    elif kind == "plane":
+        # Not the least unrest, but for a bend here and there: the calmest class and no other.
+        tilts = st.sampled_from([0, 1, 5, 90])
+        image = (
+            int(middle) + draw(tilts) * (down - rows // 2) + draw(tilts) * (right - columns // 2)
+        )
+        image += draw(st.sampled_from([0, 1, 4])) * abs(down - rows // 2)
+        image[rng.random(shape) < draw(st.sampled_from([0.0, 0.01]))] += 1
     elif kind == "checks":
         image = np.where((down + right) % 2, low, high)
     elif kind == "edges":
