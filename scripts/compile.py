@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from node.mark import quality
 from node.mark.embedder import TiledEmbedder
 from node.types import Carrier
 
@@ -20,6 +21,7 @@ def main() -> None:
         for shape in ((), image.shape):
             low, high = np.full(shape, 0, np.int32), np.full(shape, 32767, np.int32)
             marked = TiledEmbedder().embed(Carrier(image, low, high, 256), PAYLOAD, KEY)
+            quality.measure(image, marked, 15)
             TiledEmbedder().extract(Carrier(marked, low, high, 256), KEY)
 
 

@@ -29,8 +29,10 @@ def _edition() -> str:
 SOURCES = (
     "bounds.py",
     "coding.py",
+    "counting.py",
     "desk.py",
     "fast.py",
+    "fastcounting.py",
     "fastlayer.py",
     "fastsearch.py",
     "fastsense.py",

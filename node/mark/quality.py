@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, TypeGuard
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Protocol, TypeGuard
 
-import numpy as np
-
+from node.mark.counting import GREYS, Scale
 from node.types import Quality
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+    from node.mark.counting import Samples, Sums
     from node.types import Limits
+
+
+class Counting(Protocol):
+    """The functions of :mod:`node.mark.counting`."""
+
+    def spread(self, original: Samples, marked: Samples) -> tuple[int, int, int, int, int]:
+        """Return the largest change, how many changed, their squares' sum; the original's ends."""
+        ...
+
+    def windows(
+        self, original: Samples, marked: Samples, edges: tuple[int, int], scale: Scale
+    ) -> Sums:
+        """Return sums over the windows where a grey level changed, one row each."""
+        ...
+
 
 EDGE = 8
 """Edge of an SSIM window, in samples; the windows lie side by side."""
 
-GREYS = 255
 NARROW = 8
 """Fewer stored values than so many are no window that a picture was ever looked at through."""
 
@@ -43,19 +60,30 @@ def measure(
     :param window: the lowest and highest sample that is displayed as such;
         without one, or if it is too narrow to be meant, the original's own range.
     """
-    change = marked - original
-    changed = int(np.count_nonzero(change))
+    count = counting()
+    largest, changed, squares, least, most = count.spread(original, marked)
     if not changed:
         return Quality(0, 0, math.inf, math.inf, 1.0)
-    error = float(np.einsum("ij,ij->", change, change, dtype=np.int64)) / change.size
-    least, most = int(original.min()), int(original.max())
+    error = float(squares) / original.size
+    low, high = window if _shows(window) else (least, most)
+    height, width = (min(EDGE, size) for size in original.shape)
+    scale = Scale(low, GREYS / max(high - low, 1.0))
+    sums = count.windows(original, marked, (height, width), scale)
+    number = (original.shape[0] // height) * (original.shape[1] // width)
     return Quality(
-        max_change=max(int(change.max()), -int(change.min())),
+        max_change=largest,
         changed=changed,
         psnr_stored=_psnr((1 << bits_stored) - 1, error),
         psnr_data=_psnr(most - least, error),
-        ssim=_ssim(original, change, window if _shows(window) else (least, most)),
+        ssim=_ssim(sums, height * width, number),
     )
+
+
+def counting(name: str = "auto") -> Counting:
+    """Return what counts: ``"numpy"``, ``"numba"`` or ``"auto"``, numba where it is installed."""
+    if name == "numpy" or (name == "auto" and find_spec("numba") is None):
+        return import_module("node.mark.counting")
+    return import_module("node.mark.fastcounting")
 
 
 def _shows(window: tuple[float, float] | None) -> TypeGuard[tuple[float, float]]:
@@ -100,39 +128,16 @@ def _psnr(peak: int, error: float) -> float:
     return round(20.0 * math.log10(max(peak, 1)) - 10.0 * math.log10(error), 2)
 
 
-def _ssim(
-    original: NDArray[np.int32], change: NDArray[np.int32], window: tuple[float, float]
-) -> float:
+def _ssim(found: Sums, size: int, windows: int) -> float:
     """Return the mean structural similarity (Wang, Bovik, Sheikh, Simoncelli 2004, eq. 13).
 
-    Uniform windows side by side instead of a Gaussian one at every sample; up
-    to seven rows and columns at the far edges are in none. Where nothing
-    changed it is 1. Grey levels are whole, so that sums of single precision
-    are exact: 64 * 255 * 255 < 2^24.
+    Uniform windows side by side instead of a Gaussian one at every sample.
+    Where nothing changed it is 1.
+
+    :param found: what :func:`node.mark.counting.windows` returns.
+    :param size: samples in a window.
     """
-    height, width = (min(EDGE, size) for size in original.shape)
-    down, right = original.shape[0] // height, original.shape[1] // width
-    windows: int = down * right
-    places = np.flatnonzero(change)
-    before = original.ravel()[places]
-    x = _shown(before, window)
-    moved = _shown(before + change.ravel()[places], window) - x
-    seen = np.flatnonzero(moved)
-    row, column = np.divmod(places[seen], original.shape[1])
-    row, column = row // height, column // width
-    inside = (row < down) & (column < right)
-    at, seen = (row * right + column)[inside], seen[inside]
-    x, moved = x[seen], moved[seen]
-    added, powers, product = (
-        np.bincount(at, weights, windows) for weights in (moved, moved * moved, x * moved)
-    )
-    touched = np.flatnonzero(powers)
-    whole = original[: down * height, : right * width].reshape(down, height, right, width)
-    levels = _shown(whole[touched // right, :, touched % right], window)
-    sums = np.einsum("whi->w", levels).astype(np.float64)
-    squares = np.einsum("whi,whi->w", levels, levels).astype(np.float64)
-    added, powers, product = added[touched], powers[touched], product[touched]
-    size = height * width
+    sums, squares, added, powers, product = found.T
     mean_x, mean_y = sums / size, (sums + added) / size
     square_x, square_y = squares / size, (squares + 2 * product + powers) / size
     means, both = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
@@ -140,14 +145,3 @@ def _ssim(
     alike = alike / ((both + C1) * (square_x + square_y - both + C2))
     missing = math.fsum((1.0 - alike).tolist())
     return math.floor((1.0 - missing / windows) * 1e5) / 1e5
-
-
-def _shown(samples: NDArray[np.int32], window: tuple[float, float]) -> NDArray[np.float32]:
-    """Return the grey levels that a window shows."""
-    low, high = window
-    levels = samples.astype(np.float32)
-    levels -= np.float32(low)
-    levels *= np.float32(GREYS / max(high - low, 1.0))
-    np.rint(levels, out=levels)
-    np.maximum(levels, 0, out=levels)
-    return np.minimum(levels, GREYS, out=levels)

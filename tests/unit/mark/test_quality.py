@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
 from node.mark import quality
+from node.mark.counting import Scale
 from node.mark.quality import measure
 from node.types import Limits, Quality
 
@@ -79,6 +81,23 @@ def test_every_shape_has_a_similarity(shape):
     changed[0, 0] = 200
 
     assert 0 < measure(image, changed, 8, (0, 255)).ssim < 1
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="needs numba")
+@pytest.mark.parametrize("span", [3, 300, 4000, 1 << 30])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 40), (33, 25), (64, 64)])
+def test_the_compiled_counts_are_those_of_the_reference(shape, span):
+    rng = np.random.default_rng(span)
+    image = rng.integers(-span, span, shape).astype(np.int32)
+    marked = image + (rng.integers(-2, 3, shape) * (rng.random(shape) < 0.2)).astype(np.int32)
+    image.flags.writeable = False
+    edges = min(8, shape[0]), min(8, shape[1])
+    slow, fast = quality.counting("numpy"), quality.counting("numba")
+
+    assert slow.spread(image, marked) == fast.spread(image, marked)
+    for scale in (Scale(-span, 255 / (2 * span)), Scale(0.3, 0.7), Scale(span, 1)):
+        found = fast.windows(image, marked, edges, scale)
+        assert np.array_equal(slow.windows(image, marked, edges, scale), found)
 
 
 @pytest.mark.parametrize(
