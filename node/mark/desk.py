@@ -34,8 +34,7 @@ CLASSES = len(FLOORS)
 class Ground(NamedTuple):
     """A field, as the compiled functions take it.
 
-    :param samples: counted from ``base``.
-    :param low: bounds, of all samples or of each, counted from ``base``; so is ``high``.
+    :param samples: counted from ``base``; so are the bounds ``low`` and ``high``, of all or each.
     :param tiles: row, column, rows and columns of each.
     :param unrest: of no length: the type of unrest.
     :param base: an even number in the midst of the samples.
@@ -228,8 +227,7 @@ def _outside(ground: Ground) -> int:
 @compiled
 def _take(source: Array, planes: Array, tile: Tile) -> None:
     """Copy the samples of a tile into the planes."""
-    fit = planes.dtype.type
-    even, odd = (tile.columns + 1) // 2, tile.columns // 2
+    even, odd, fit = (tile.columns + 1) // 2, tile.columns // 2, planes.dtype.type
     for i in range(tile.rows):
         line = source[tile.top + i, tile.left : tile.left + tile.columns]
         pair, at = (i + 1 & 1) * 2, (i + 1 >> 1) * tile.stride
@@ -343,11 +341,9 @@ def _find_header(desk: Desk, tile: Tile) -> bool:
     missing = HEADER_BITS
     for row in range(tile.rows - 1, -1, -1):
         for column in range(tile.columns - 1, -1, -1):
-            if missing == 0:
-                break
             plane = (row + 1 & 1) * 2 + (column + 1 & 1)
             at = (row + 1 >> 1) * tile.stride + (column + 1 >> 1)
-            if desk.usable[plane, at]:
+            if missing and desk.usable[plane, at]:
                 missing -= 1
                 desk.spots[missing] = row * tile.columns + column
                 desk.usable[plane, at] = 0
@@ -368,8 +364,7 @@ def seat(tile: Tile, position: int) -> tuple[int, int]:
 @compiled
 def store(ground: Ground, tile: Tile, desk: Desk, target: Array) -> None:
     """Copy the tile from the desk to its place in ``target``."""
-    shift = np.int32(ground.base)
-    even, odd = (tile.columns + 1) // 2, tile.columns // 2
+    even, odd, shift = (tile.columns + 1) // 2, tile.columns // 2, np.int32(ground.base)
     for i in range(tile.rows):
         pair, at = (i + 1 & 1) * 2, (i + 1 >> 1) * tile.stride
         first = desk.planes[pair + 1, at : at + even]
