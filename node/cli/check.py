@@ -92,6 +92,7 @@ def _outside(
         yield [], _about_disk(config, out)
     try:
         wiring.check_certificates(config)
+        wiring.check_web(config)
     except ConfigError as error:
         yield list(error.mistakes), []
         return

@@ -278,6 +278,7 @@ def _adopt(stage: Stage, directory: Path, adjust: Callable[[Config], Config]) ->
         config = adjust(load(directory))
         approve(config)
         wiring.check_certificates(config)
+        wiring.check_web(config)
         wiring.check_keys(config)
     except ConfigError as error:
         log.error("config_refused", mistakes=list(error.mistakes))  # noqa: TRY400 - no traceback

@@ -78,9 +78,10 @@ def web_echo(config: Config, destination: Destination) -> Outcome:
 
     :raises UnreachableError: it does not.
     """
+    there = service(config, destination)
     from node.dicom.web.stow import StowSender
 
-    sending = StowSender(service(config, destination))
+    sending = StowSender(there)
     try:
         return sending.echo()
     finally:
@@ -93,16 +94,11 @@ def service(config: Config, destination: Destination) -> Service:
     :raises ConfigError: the libraries for it are not installed.
     """
     from node.dicom import tls
-    from node.errors import ConfigError
 
-    try:
-        from node.dicom.web.login import authorization
-        from node.dicom.web.service import Service
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            [f"destination.{destination.name}.url: needs {error.name}, which is not installed"],
-            hint="pip install 'sealnode[web]'",
-        ) from None
+    check_web(config)
+    from node.dicom.web.login import authorization
+    from node.dicom.web.service import Service
+
     context = None
     if destination.url.startswith("https:"):
         context = client_tls(config, destination.tls) or tls.client_context(None)
@@ -113,6 +109,28 @@ def service(config: Config, destination: Destination) -> Service:
         response=config.node.timeouts.dimse,
         authorization=authorization(destination),
     )
+
+
+def check_web(config: Config) -> None:
+    """Check that destinations with a ``url`` can be spoken to.
+
+    :raises ConfigError: the libraries for that are not installed.
+    """
+    from node.errors import ConfigError
+
+    named = [peer.name for peer in config.destinations.values() if peer.url]
+    if named and not installed("dicomweb_client"):
+        raise ConfigError(
+            [f"destination.{name}.url: needs dicomweb-client" for name in named],
+            hint="pip install 'sealnode[web]'",
+        )
+
+
+def installed(library: str) -> bool:
+    """Return whether a library can be imported."""
+    from importlib.util import find_spec
+
+    return find_spec(library) is not None
 
 
 def fetch(
@@ -131,9 +149,10 @@ def fetch(
 def archive(config: Config, destination: Destination) -> Archive:
     """Return what fetches from a destination."""
     if destination.url:
+        there = service(config, destination)
         from node.dicom.web.archive import WebArchive
 
-        return WebArchive(service(config, destination))
+        return WebArchive(there)
     from node.dicom.acceptance import Settings
     from node.dicom.archive import DimseArchive
 
@@ -288,9 +307,10 @@ def server(
 def sender(config: Config, codec: Codec, destination: Destination) -> Sender:
     """Return what sends to one destination."""
     if destination.url:
+        there = service(config, destination)
         from node.dicom.web.stow import StowSender
 
-        return StowSender(service(config, destination))
+        return StowSender(there)
     from node.dicom.scu import StorageScu
     from node.dicom.transcode import transcode
 
