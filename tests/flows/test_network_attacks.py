@@ -175,9 +175,10 @@ MANY = b"".join(proposal(number, CT, EXPLICIT_LE) for number in range(1, 256, 2)
         b"",
         proposal(1, CT, EXPLICIT_LE) * 2,
         MANY + proposal(255, CT, IMPLICIT_LE),
+        MANY * 8,
         proposal(1, CT, *[f"1.2.{n}" for n in range(65)]),
     ],
-    ids=["none", "twice the same number", "129", "65 syntaxes"],
+    ids=["none", "twice the same number", "129", "1024", "65 syntaxes"],
 )
 def test_absurd_presentation_contexts_are_rejected_for_good(server, contexts):
     with connect(server.port) as sock:
