@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pydicom
-from pydicom.data import get_testdata_file, get_testdata_files
+from pydicom.data import get_testdata_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -183,7 +183,8 @@ class Bench:
         return found[: self._counts.images]
 
     def _unmarked(self) -> list[Path]:
-        found = [Path(path) for path in get_testdata_files("*.dcm")]
+        own = {Path(str(get_testdata_file(name))).parent for name in EDITED}
+        found = [path for folder in sorted(own) for path in sorted(folder.rglob("*.dcm"))]
         found += sorted(SHARED.rglob("*.dcm"))
         found += [path for folder in self._folders for path in sorted(folder.rglob("*.dcm"))]
         small = [path for path in found if path.stat().st_size <= self._counts.megabytes * 1e6]
