@@ -34,7 +34,7 @@ CLASSES = len(FLOORS)
 class Ground(NamedTuple):
     """A field, as the compiled functions take it.
 
-    :param samples: counted from ``base``; so are the bounds ``low`` and ``high``, of all or each.
+    :param low: bounds, of all samples or of each, counted from ``base``; so is ``high``.
     :param tiles: row, column, rows and columns of each.
     :param unrest: of no length: the type of unrest.
     :param base: an even number in the midst of the samples.
@@ -122,7 +122,7 @@ class Part(NamedTuple):
 def lay_out(field: Field) -> tuple[Array, Array, Array, Array, Array, int]:
     """Return what makes a :class:`Ground`; the type of the bounds is the type to count in."""
     tiles = np.array([(t.row, t.column, t.rows, t.columns) for t in field.grid.tiles])
-    samples = field.samples
+    samples = np.ascontiguousarray(field.samples)
     first, last = int(samples.min()), int(samples.max())
     base, reach = 0, MOST
     kinds: tuple[type[np.integer[Any]], type[np.integer[Any]]] = (np.int64, np.int64)
@@ -130,7 +130,6 @@ def lay_out(field: Field) -> tuple[Array, Array, Array, Array, Array, int]:
         base, reach, kinds = first + last >> 2 << 1, 2 * MEDIUM, (np.int32, np.int32)
     if last - first < NARROW:
         reach, kinds = NARROW, (np.int16, np.uint16)
-    samples = np.ascontiguousarray(samples - np.int32(base), np.int16 if reach == NARROW else None)
     # No sample is as far from the base as that, so the clipped bounds mean the same.
     bounds = (
         np.clip(bound.astype(np.int64) - base, ~reach, reach) for bound in (field.low, field.high)
@@ -197,11 +196,11 @@ def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
     fit = desk.planes.dtype.type
     # The margins stay outside of all bounds until they are mirrored.
     desk.planes[:, :area] = fit(_outside(ground))
-    _take(ground.samples, desk.planes, tile)
+    _take(ground.samples, desk.planes, tile, ground.base)
     alike = ground.low.size == 1
     if not alike:
-        _take(ground.low, desk.lows, tile)
-        _take(ground.high, desk.highs, tile)
+        _take(ground.low, desk.lows, tile, 0)
+        _take(ground.high, desk.highs, tile, 0)
     if not _settle(ground, desk, area):
         return False
     low, high = fit(desk.limits[0]), fit(desk.limits[1])
@@ -225,18 +224,19 @@ def _outside(ground: Ground) -> int:
 
 
 @compiled
-def _take(source: Array, planes: Array, tile: Tile) -> None:
-    """Copy the samples of a tile into the planes."""
-    even, odd, fit = (tile.columns + 1) // 2, tile.columns // 2, planes.dtype.type
+def _take(source: Array, planes: Array, tile: Tile, base: int) -> None:
+    """Copy the samples of a tile into the planes, counted from the base."""
+    fit, shift = planes.dtype.type, source.dtype.type(base)
+    even, odd = (tile.columns + 1) // 2, tile.columns // 2
     for i in range(tile.rows):
         line = source[tile.top + i, tile.left : tile.left + tile.columns]
         pair, at = (i + 1 & 1) * 2, (i + 1 >> 1) * tile.stride
         first, second = planes[pair + 1, at : at + even], planes[pair, at + 1 : at + 1 + odd]
         for k in range(odd):
-            first[k] = fit(line[2 * k])
-            second[k] = fit(line[2 * k + 1])
+            first[k] = fit(line[2 * k] - shift)
+            second[k] = fit(line[2 * k + 1] - shift)
         if even > odd:
-            first[odd] = fit(line[2 * odd])
+            first[odd] = fit(line[2 * odd] - shift)
 
 
 @compiled
@@ -364,7 +364,8 @@ def seat(tile: Tile, position: int) -> tuple[int, int]:
 @compiled
 def store(ground: Ground, tile: Tile, desk: Desk, target: Array) -> None:
     """Copy the tile from the desk to its place in ``target``."""
-    even, odd, shift = (tile.columns + 1) // 2, tile.columns // 2, np.int32(ground.base)
+    shift = np.int32(ground.base)
+    even, odd = (tile.columns + 1) // 2, tile.columns // 2
     for i in range(tile.rows):
         pair, at = (i + 1 & 1) * 2, (i + 1 >> 1) * tile.stride
         first = desk.planes[pair + 1, at : at + even]
