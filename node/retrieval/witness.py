@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from node.aftercare.judge import Evidence, Judge, Judgement
+    from node.dicom.reader import DicomObject
     from node.retrieval.desk import Naming
     from node.spool.base import BlobStore, Ledger
     from node.types import Delivery
@@ -65,8 +66,14 @@ class Witness:
         if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
             raise UsageError("no file in the folder for what was retrieved")
         data = path.read_bytes()
-        uid, modality = _facts(data)
+        obj = _read(data)
+        uid, modality = (obj.text("SOPInstanceUID"), obj.text("Modality")) if obj else ("", "")
         known = self._known(uid, question.destination)
+        restores = self._restores(question.workstation)
+        if obj and known.sent and known.original and known.sealed and _as_sent(obj, known.sent):
+            # These very bytes gave that very original back before they left (node.seal).
+            restored = self._write(path, known.original) if restores else ""
+            return Opinion("proven", VerdictKind.INTACT.value, modality=modality, restored=restored)
         found = self._judge.judge(data, known)
         standing = _standing(found, known)
         evidence = ""
@@ -79,7 +86,7 @@ class Witness:
             found.coerced,
             modality,
             evidence,
-            self._restore(path, found) if self._restores(question.workstation) else "",
+            self._restore(path, found) if restores else "",
         )
 
     def rename(self, naming: Naming) -> dict[str, str]:
@@ -92,8 +99,11 @@ class Witness:
         examination = found.examination
         if examination is None or not examination.exact or examination.restored is None:
             return ""
+        return self._write(path, examination.restored)
+
+    def _write(self, path: Path, original: bytes) -> str:
         restored = path.with_suffix(".restored")
-        restored.write_bytes(examination.restored)
+        restored.write_bytes(original)
         return str(restored.relative_to(self._folder.resolve()))
 
     def _known(self, uid: str, destination: str) -> Known:
@@ -126,13 +136,17 @@ def _delivered(delivery: Delivery) -> bool:
     return delivery.state is DeliveryState.PARKED and delivery.reason in JUDGED
 
 
-def _facts(data: bytes) -> tuple[str, str]:
-    """Return SOP Instance UID and modality, as far as they can be read."""
+def _read(data: bytes) -> DicomObject | None:
     try:
-        obj = reader.read(data)
+        return reader.read(data)
     except UnreadableError:
-        return "", ""
-    return obj.text("SOPInstanceUID"), obj.text("Modality")
+        return None
+
+
+def _as_sent(obj: DicomObject, sent: bytes) -> bool:
+    """Return whether an object is what was sent, byte for byte but for its meta information."""
+    before = reader.read(sent)
+    return obj.transfer_syntax_uid == before.transfer_syntax_uid and obj.dataset == before.dataset
 
 
 def _standing(found: Judgement, known: Known) -> str:
