@@ -56,6 +56,7 @@ class WebPacs:
         self.objects: dict[str, bytes] = {}
         self.asked: list[tuple[str, str, dict[str, str]]] = []
         self.answer = answer
+        self._services: list[Service] = []
         outer = self
 
         class Handler(_Handler):
@@ -76,6 +77,8 @@ class WebPacs:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for service in self._services:
+            service.close()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -91,7 +94,9 @@ class WebPacs:
     def service(self, **more: Any) -> Service:
         """Return what asks it."""
         more = {"limits": BRISK, "response": 2.0} | more
-        return Service(Destination("cloud", "", "", 0, url=self.url), **more)
+        made = Service(Destination("cloud", "", "", 0, url=self.url), **more)
+        self._services.append(made)
+        return made
 
     def sender(self) -> StowSender:
         return StowSender(self.service())

@@ -21,7 +21,7 @@ STAGES = {
     "receive": ("receive.py", "dicom/scp.py"),
     "process": ("process.py",),
     "forward": ("forward.py", "dicom/sending.py"),
-    "verify": ("readback.py",),
+    "verify": ("aftercare/readback.py",),
 }
 SETTINGS = 'lease = "10s"\n'
 READBACK = 'readback = "100%"\nreadback_after = "1s"\n'
