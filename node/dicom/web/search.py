@@ -100,7 +100,10 @@ def _page(service: Service, find: Any, above: Sequence[str], asked: dict[str, An
     try:
         found = find(*above, **asked)
     except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
+        status = 0
+        if error.response is not None:
+            status = error.response.status_code
+            error.response.close()
         if status == NOT_FOUND and above and _answers(service):
             return []  # some say so where there is no such study or series
         raise troubled(status) from None

@@ -91,8 +91,13 @@ class Bounded:
         data = self._raw.read1(min(size, CHUNK) if size > 0 else CHUNK, decode_content=True)
         self._got += len(data)
         if self._got > self.most:
+            self.close()
             raise UnreachableError("the archive's answer is too long", code="too_long")
-        self._pace.keep(self._got)
+        try:
+            self._pace.keep(self._got)
+        except UnreachableError:
+            self.close()
+            raise
         return data
 
     def close(self) -> None:
