@@ -9,7 +9,7 @@ from node.mark.embedder import TiledEmbedder
 from node.types import Carrier
 
 KEY = bytes(32)
-PAYLOAD = bytes(200)
+PAYLOAD = bytes(600)  # so that some tile is too full at first
 
 
 def main() -> None:
