@@ -47,7 +47,10 @@ def kill(node: RunningNode, whom: str) -> None:
 
 @pytest.mark.parametrize(
     "count",
-    [pytest.param(60, id="60"), pytest.param(500, id="500", marks=pytest.mark.slow)],
+    [
+        pytest.param(60, id="60", marks=pytest.mark.slow),
+        pytest.param(500, id="500", marks=pytest.mark.slow),
+    ],
 )
 def test_whatever_is_killed_all_that_was_acknowledged_arrives_sealed_and_once(count, tmp_path):
     deaths = [*STAGES, "parent", "terminate", "all"]

@@ -175,6 +175,7 @@ def test_nothing_acknowledged_is_lost_in_many_deaths(tmp_path):
     sound(tmp_path, acknowledged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(REAPING))
 def test_no_event_is_lost_or_doubled_and_no_named_blob_deleted_when_the_reaper_dies_at(
     tmp_path, name

@@ -27,6 +27,7 @@ to = {}
 """
 
 
+@pytest.mark.slow
 def test_each_destination_goes_its_own_way(tmp_path):
     answers = dict(ANSWERS)
     asked = []

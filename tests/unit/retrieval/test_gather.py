@@ -27,6 +27,8 @@ from node.retrieval.gather import Gatherer, keepers, report
 from node.sealing.sharing import Namer, Sharer
 from node.types import Action, Instance, Route
 
+pytestmark = pytest.mark.slow  # sockets on both sides, and a second to close them
+
 SITE = Signer(b"s" * 32)
 NAMER = Namer(Pseudonymizer(b"p" * 32).digest)
 STUDY, SERIES = "1.2.826.0.1.3680043.10.1234.88", "1.2.826.0.1.3680043.10.1234.88.9"

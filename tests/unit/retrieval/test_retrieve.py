@@ -39,6 +39,8 @@ from node.spool.buffers import MemoryBlobs
 from node.spool.memory import MemoryLedger
 from node.types import Destination, Source
 
+pytestmark = pytest.mark.slow  # sockets on both sides, and a second to close them
+
 KEYS = MemoryKeys([b"k" * 32])
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
