@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+import pytest
 from archive import Archive
 from modality import Answered, images, store
 from running import RunningNode, free_ports, wait_for
