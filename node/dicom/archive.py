@@ -19,11 +19,12 @@ from pynetdicom.presentation import build_context
 
 from node.dicom import contexts, reader, status
 from node.dicom.base import MAX_LISTED, Listed
+from node.dicom.command import PENDING
 from node.dicom.elements import element_bytes
 from node.dicom.headers import assemble
 from node.dicom.recode import recode
 from node.dicom.requestor import NoContextError, PeerRejectedError, abort, release
-from node.dicom.retrieve import PENDING, FetchError, fetch_by_get, fetch_by_move
+from node.dicom.retrieve import FetchError, fetch_by_get, fetch_by_move
 from node.errors import UnreachableError, UnreadableError, UnsealableError
 
 if TYPE_CHECKING:

@@ -9,6 +9,9 @@ from node.errors import SealnodeError
 
 C_STORE_RQ = 0x0001
 C_STORE_RSP = 0x8001
+C_GET_RSP = 0x8010
+C_MOVE_RSP = 0x8021
+PENDING = frozenset({0xFF00, 0xFF01})  # PS3.7 C.1.3
 NO_DATA_SET = 0x0101
 
 _CLASS = 0x0002
@@ -57,6 +60,11 @@ class Command:
     def is_response(self) -> bool:
         """Whether it answers a request: PS3.7 E.1."""
         return bool(self.field & 0x8000)
+
+    @property
+    def is_progress(self) -> bool:
+        """Whether it only counts what a retrieval that goes on has done (PS3.4 C.4.2.1.5)."""
+        return self.field in {C_GET_RSP, C_MOVE_RSP} and self.status in PENDING
 
 
 def decode(data: bytes | bytearray) -> Command:

@@ -2,7 +2,8 @@
 
 The data set of a C-STORE is handed on fragment by fragment, so that memory
 does not grow with the object; everything else is small, is held in memory and
-goes to pynetdicom's service classes.
+goes to pynetdicom's service classes, but for the Pending responses to a
+retrieval, which nobody here waits for.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ class Messages:
             transfer.end()
         elif self.responses is not None and decoded.is_response and not decoded.has_data:
             self.responses.append(decoded)
-        else:
+        elif not decoded.is_progress:
             self._enqueue(context_id, command, data if decoded.has_data else None)
 
     def _reset(self) -> None:

@@ -9,6 +9,8 @@ SECURITY: identifiers hold patient data: none is logged.
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,6 +60,9 @@ DESTINATION_UNKNOWN = 0xA801
 IDENTIFIER_MISMATCH = 0xA900
 SOME_FAILED = 0xB000
 UNABLE_TO_PROCESS = 0xC000
+PROGRESS_SECONDS = (
+    0.2  # between two Pending responses of a retrieval: PS3.4 C.4.2.3.1 leaves it to us
+)
 
 _log = structlog.get_logger()
 
@@ -262,6 +267,7 @@ class QueryScp:
             sender = retrieval.sender or Sending(answer.assoc, transcode=self._transcode)
             reachable = True
             final = 0
+            told = -math.inf
             for piece in retrieval:
                 outcome: Outcome | None = None
                 if piece.item is not None and reachable:
@@ -278,7 +284,9 @@ class QueryScp:
                 if query.cancelled():
                     final = CANCELLED
                     break
-                answer.send(PENDING, counts=counts)
+                if (now := time.monotonic()) - told >= PROGRESS_SECONDS:
+                    answer.send(PENDING, counts=counts)
+                    told = now
             answer.assoc.messages.responses = None
             final = final or counts.status
             retrieval.sent(counts)
