@@ -6,12 +6,13 @@ taken, within the same limits, and no file is named by what it says.
 
 from __future__ import annotations
 
-import hashlib
+import mmap
 import os
 import re
-import threading
+import tempfile
 from collections import deque
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydicom.config import IGNORE
@@ -21,6 +22,7 @@ from pydicom.uid import UID
 from pynetdicom.presentation import build_context, build_role
 
 from node.dicom import contexts, reader, status
+from node.dicom.command import PENDING
 from node.dicom.requestor import NoContextError, abort, release
 from node.dicom.scp import RejectedError, StoreScp
 from node.dicom.server import Server
@@ -29,7 +31,6 @@ from node.types import Login, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation as Role
     from pynetdicom.presentation import PresentationContext
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 GET = "1.2.840.10008.5.1.4.1.2.2.3"  # Study Root Query/Retrieve Information Model - GET
 MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
-PENDING = frozenset({0xFF00, 0xFF01})
 # What an archive is asked for when the caller does not know better. Of the 170 classes
 # 127 fit beside the query: images come first, those with one of these words last.
 _RARE = re.compile("Waveform|Volumetric|Measurement|Radiation|Instruction|Protocol|Administration")
@@ -172,9 +172,8 @@ class Collected:
         header = reader.part10_header(
             request.sop_class_uid, request.sop_instance_uid, request.transfer_syntax_uid
         )
-        self._part = collector.folder / f"{os.getpid()}-{threading.get_ident()}.part"
-        self._file = self._part.open("wb")
-        self._digest = hashlib.sha256()
+        handle, part = tempfile.mkstemp(dir=collector.folder, suffix=".part")
+        self._part, self._file = Path(part), os.fdopen(handle, "wb")
         self._size = 0
         self.write(memoryview(header))
 
@@ -188,34 +187,37 @@ class Collected:
             self._collector.refused.append("too_large")
             raise RefusedError("an object that is too large", code="too_large")
         self._file.write(data)
-        self._digest.update(data)
 
     def finish(self) -> status.Answer:
-        """Give the file its name if it holds what was asked for; else keep it as evidence.
+        """Hand the file on if it holds what was asked for; else keep it as evidence.
 
         :raises UnreadableError: it cannot be parsed.
         :raises MismatchError: it belongs to another study, series or instance.
         :raises RefusedError: it is another instance.
         """
-        collector, digest = self._collector, self._digest.hexdigest()
+        collector = self._collector
         self._file.close()
         try:
             self._check()
         except SealnodeError as error:
             collector.refused.append(error.code)
-            collector.wrong.append(self._part.replace(collector.folder / f"{digest}.wrong"))
+            collector.wrong.append(self._part.replace(self._part.with_suffix(".wrong")))
             raise
         collector.taken += 1
-        collector.take(self._part.replace(collector.folder / f"{digest}.dcm"), self._request)
+        collector.take(self._part.replace(self._part.with_suffix(".dcm")), self._request)
         return status.Answer(status.SUCCESS)
 
     def _check(self) -> None:
         request, wanted = self._request, self._collector.wanted
         if not _names(wanted.sop_instance_uid, request.sop_instance_uid):
             raise RefusedError("an instance that was not asked for", code="not_requested")
-        obj = reader.read(self._part.read_bytes())
-        reader.check_command(obj, request.sop_class_uid, request.sop_instance_uid)
-        wanted.check(obj)
+        with (
+            self._part.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
+            obj = reader.read(data)
+            reader.check_command(obj, request.sop_class_uid, request.sop_instance_uid)
+            wanted.check(obj)
 
     def abandon(self) -> None:
         """Remove the part that came."""

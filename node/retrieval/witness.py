@@ -7,6 +7,8 @@ the configuration allows it for.
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from node.aftercare.judge import MISSING, Known
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from node.dicom.reader import DicomObject
     from node.retrieval.desk import Naming
     from node.spool.base import BlobStore, Ledger
-    from node.types import Delivery
+    from node.types import Delivery, SpoolEntry
 
 # What read-back parks a delivery for: it was delivered, and then changed
 JUDGED = frozenset(kind.value.lower() for kind in VerdictKind) | {MISSING.lower()}
@@ -68,12 +70,17 @@ class Witness:
         data = path.read_bytes()
         obj = _read(data)
         uid, modality = (obj.text("SOPInstanceUID"), obj.text("Modality")) if obj else ("", "")
-        known = self._known(uid, question.destination)
+        delivered = self._delivered(uid, question.destination) if uid else None
         restores = self._restores(question.workstation)
-        if obj and known.sent and known.original and known.sealed and _as_sent(obj, known.sent):
-            # These very bytes gave that very original back before they left (node.seal).
+        # The very bytes that were sealed gave that very original back before they left (node.seal).
+        proven = Opinion("proven", VerdictKind.INTACT.value, modality=modality)
+        same = delivered is not None and _is_as_sealed(data, *delivered)
+        if same and not restores:
+            return proven
+        known = self._known(*delivered) if delivered else Known()
+        if known.original and (same or (obj and known.sealed and _is_as_sent(obj, known.sent))):
             restored = self._write(path, known.original) if restores else ""
-            return Opinion("proven", VerdictKind.INTACT.value, modality=modality, restored=restored)
+            return replace(proven, restored=restored)
         found = self._judge.judge(data, known)
         standing = _standing(found, known)
         evidence = ""
@@ -106,21 +113,21 @@ class Witness:
         restored.write_bytes(original)
         return str(restored.relative_to(self._folder.resolve()))
 
-    def _known(self, uid: str, destination: str) -> Known:
-        """Return what the spool still has of what was delivered last under a UID."""
-        if not uid:
-            return Known()
+    def _delivered(self, uid: str, destination: str) -> tuple[SpoolEntry, Delivery] | None:
+        """Return what was delivered last under a UID, as far as the ledger still knows."""
         for entry in self._ledger.find(uid):
             for delivery in self._ledger.get(entry.id)[1]:
                 if delivery.destination == destination and _delivered(delivery) and delivery.blob:
-                    # what is judged here was put together of its shares, if there are any
-                    sent = entry.sealed if delivery.share else delivery.blob
-                    return Known(
-                        self._blob(sent),
-                        self._blob(entry.instance.blob),
-                        sealed=delivery.blob != entry.instance.blob,
-                    )
-        return Known()
+                    return entry, delivery
+        return None
+
+    def _known(self, entry: SpoolEntry, delivery: Delivery) -> Known:
+        """Return what the spool still has of what was delivered."""
+        return Known(
+            self._blob(_sent(entry, delivery)),
+            self._blob(entry.instance.blob),
+            sealed=delivery.blob != entry.instance.blob,
+        )
 
     def _blob(self, sha256: str) -> bytes | None:
         try:
@@ -143,8 +150,27 @@ def _read(data: bytes) -> DicomObject | None:
         return None
 
 
-def _as_sent(obj: DicomObject, sent: bytes) -> bool:
+def _sent(entry: SpoolEntry, delivery: Delivery) -> str:
+    """Return the digest of what a destination should give back, put together of its shares."""
+    return entry.sealed if delivery.share else delivery.blob
+
+
+def _is_as_sealed(data: bytes, entry: SpoolEntry, delivery: Delivery) -> bool:
+    """Return whether a file is what was sealed, byte for byte.
+
+    What comes over the network gets the same preamble and meta information as
+    what is sealed (:func:`node.dicom.reader.part10_header`): equal data sets
+    make equal files, and a digest tells without a look at what was sent.
+    """
+    if delivery.blob == entry.instance.blob:
+        return False
+    return hashlib.sha256(data).hexdigest() == _sent(entry, delivery)
+
+
+def _is_as_sent(obj: DicomObject, sent: bytes | None) -> bool:
     """Return whether an object is what was sent, byte for byte but for its meta information."""
+    if sent is None:
+        return False
     before = reader.read(sent)
     return obj.transfer_syntax_uid == before.transfer_syntax_uid and obj.dataset == before.dataset
 

@@ -76,6 +76,15 @@ def test_what_came_back_as_it_was_sent_needs_no_second_proof(site):
     assert ask(site, sent, "guest").restored == ""
 
 
+def test_who_gets_no_original_gets_what_was_sealed_though_the_spool_gave_up_its_copies(site):
+    _, judge, blobs, sent, _ = site
+    for blob, _ in list(blobs.walk()):
+        blobs.delete(blob)
+
+    assert ask(site, sent, "guest").standing == "proven"
+    assert judge.asked == 0
+
+
 def test_another_preamble_and_meta_information_change_nothing(site):
     _, judge, _, sent, _ = site
     obj = reader.read(sent)
