@@ -20,6 +20,7 @@ from node.config.changes import changes
 from node.config.check import approve
 from node.config.load import load
 from node.errors import ConfigError
+from node.operating.memory import keep_freed
 from node.types import Event
 from node.worker import Worker
 
@@ -238,6 +239,8 @@ def run(
     signal.signal(signal.SIGHUP, lambda *_: reload.set())
     if supervised:
         threading.Thread(target=_outlive_no_parent, args=(stop,), daemon=True).start()
+    if name in {"process", "verify"}:
+        keep_freed()
     stage = make(name, config)
     stage.start()
     if name == "reap":

@@ -17,7 +17,7 @@ def keep_freed() -> None:
 
     The samples of a common image are blocks of a megabyte, some thirty of them
     from its bytes to its proof: giving each back and faulting it in anew takes
-    a tenth of the time. Blocks of ``LARGE`` bytes and more still go back at
+    a twentieth of the time. Blocks of ``LARGE`` bytes and more still go back at
     once. Does nothing where the C library is not glibc.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None)
