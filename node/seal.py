@@ -284,7 +284,7 @@ class Marker:
 
         :raises ProofError: it does not.
         """
-        found = self._examiner.examine(made.data)
+        found = self._examiner.examine(made.data, twin=pixels)
         if found.verdict.kind is not VerdictKind.INTACT or not found.exact or not found.restored:
             raise ProofError(f"the marked object is found {found.verdict.kind.value}")
         if order.evidence:
@@ -316,10 +316,13 @@ def _evidence(data: bytes, found: Examination) -> Evidence | None:
     if found.record is None:
         return None
     record = found.record
-    if found.pixels is not None:
-        return Evidence(record.object_sha256, record.pixels_sha256, found.pixels.sha256)
-    field = pixel_data.field_sha256(reader.read(data))
-    return Evidence(record.object_sha256, record.pixels_sha256, field)
+    obj = found.pixels.obj if found.pixels else reader.read(data)
+    return Evidence(
+        record.object_sha256,
+        record.pixels_sha256,
+        hashlib.sha256(headers.header_bytes(obj)).digest(),
+        found.pixels.sha256 if found.pixels else pixel_data.field_sha256(obj),
+    )
 
 
 def _robust(pixels: Pixels, order: Order) -> list[Added]:

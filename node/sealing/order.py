@@ -56,6 +56,7 @@ class Evidence:
 
     original_header: bytes
     original_pixels: bytes
+    marked_header: bytes
     marked_pixels: bytes
 
 

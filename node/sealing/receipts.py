@@ -90,7 +90,7 @@ class Clerk:
             carrier=made.carrier,
             original_header=made.evidence.original_header,
             original_pixels=made.evidence.original_pixels,
-            marked_header=_header(reader.read(made.data)),
+            marked_header=made.evidence.marked_header,
             marked_pixels=made.evidence.marked_pixels,
         )
         return self._signer.issue(receipt).decode("ascii")

@@ -113,7 +113,7 @@ def test_garbage_is_unreadable():
 class Doubting:
     """An examiner that finds every object changed."""
 
-    def examine(self, _data: bytes) -> Examination:
+    def examine(self, _data: bytes, **_: object) -> Examination:
         return Examination(Verdict(VerdictKind.TAMPERED, "for a test"))
 
 

@@ -12,7 +12,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 from sealing import ORDER, examiner, marker, sample
 
 from node.crypto.keyring import MemoryKeys
-from node.dicom import reader
+from node.dicom import pixels, reader
 from node.types import VerdictKind
 
 KEYS = MemoryKeys([b"k" * 32])
@@ -44,6 +44,15 @@ def test_an_untouched_object_is_intact_and_gives_the_original_file_back(original
     assert found.verdict.kind is VerdictKind.INTACT
     assert found.restored == original
     assert found.exact
+
+
+def test_a_twin_at_hand_changes_no_verdict(original, sealed):
+    twin, other = (pixels.load(reader.read(one)) for one in (original, sealed))
+
+    for at_hand in (twin, other):
+        found = examiner(KEYS).examine(sealed, twin=at_hand)
+        assert found.verdict.kind is VerdictKind.INTACT
+        assert found.restored == original
 
 
 def test_the_record_holds_the_patient_as_received(original, sealed):
