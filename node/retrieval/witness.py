@@ -56,7 +56,7 @@ class Witness:
         self._ledger = ledger
         self._blobs = blobs
         self._evidence = evidence
-        self._folder = folder
+        self._folder = folder.resolve()
         self._restores = restores
 
     def answer(self, question: Question) -> Opinion:
@@ -65,7 +65,7 @@ class Witness:
         :raises UsageError: it is no file in the folder.
         """
         path = (self._folder / question.name).resolve()
-        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
+        if not path.is_relative_to(self._folder) or not path.is_file():
             raise UsageError("no file in the folder for what was retrieved")
         data = path.read_bytes()
         obj = _read(data)
@@ -77,8 +77,10 @@ class Witness:
         same = delivered is not None and _is_as_sealed(data, *delivered)
         if same and not restores:
             return proven
+        if same and delivered and (original := self._blob(delivered[0].instance.blob)):
+            return replace(proven, restored=self._write(path, original))
         known = self._known(*delivered) if delivered else Known()
-        if known.original and (same or (obj and known.sealed and _is_as_sent(obj, known.sent))):
+        if obj and known.original and known.sealed and _is_as_sent(obj, known.sent):
             restored = self._write(path, known.original) if restores else ""
             return replace(proven, restored=restored)
         found = self._judge.judge(data, known)
@@ -111,7 +113,7 @@ class Witness:
     def _write(self, path: Path, original: bytes) -> str:
         restored = path.with_suffix(".restored")
         restored.write_bytes(original)
-        return str(restored.relative_to(self._folder.resolve()))
+        return str(restored.relative_to(self._folder))
 
     def _delivered(self, uid: str, destination: str) -> tuple[SpoolEntry, Delivery] | None:
         """Return what was delivered last under a UID, as far as the ledger still knows."""
