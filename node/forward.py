@@ -24,6 +24,7 @@ from node.dicom.scu import UnansweredError
 from node.dicom.sending import Outgoing
 from node.errors import DamagedError, StaleClaimError, UnreachableError, UnsealedError
 from node.failpoint import reach
+from node.spool.base import Sent
 from node.types import Deferred, Delivered, DeliveryState, Event, Refused
 from node.worker import guard
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from node.types import Delivery, Destination, Outcome
 
 WHOLE = 16 << 20  # bytes of an object that is read once, for its digest and for the network
+SETTLE_SECONDS = 0.1  # how long what arrived may wait for others, to be settled in one transaction
 CHUNK = 1 << 20  # bytes of a bigger one that are read at once for its digest
 # C-STORE priority (PS3.7 9.3.1.1: 0 medium, 1 high, 2 low) by the spool's 0 routine, 1 high, 2 STAT
 PRIORITIES = {0: 0, 1: 1, 2: 1}
@@ -142,6 +144,8 @@ class Forwarder:
         self._stopping = stopping
         self._lanes: dict[str, _Lane] = {}
         self._renewed = 0.0
+        self._arrived: list[Sent] = []
+        self._first = 0.0
 
     def step(self, destination: str) -> int:
         """Send what is due to one destination; return on how many rows it worked.
@@ -165,6 +169,17 @@ class Forwarder:
         lane.sender.expect(
             [(c.delivery.sop_class_uid, c.delivery.transfer_syntax_uid) for c in claims]
         )
+        try:
+            return self._work(lane, claims)
+        finally:
+            self._settle()
+
+    def close(self) -> None:
+        """Release every association."""
+        for lane in self._lanes.values():
+            lane.sender.close()
+
+    def _work(self, lane: _Lane, claims: Sequence[DeliveryClaim]) -> int:
         for index, claim in enumerate(claims):
             rest = claims[index:]
             if self._stopping() or lane.breaker.open or not self._hold(rest):
@@ -179,11 +194,6 @@ class Forwarder:
             )
         return len(claims)
 
-    def close(self) -> None:
-        """Release every association."""
-        for lane in self._lanes.values():
-            lane.sender.close()
-
     def _lane(self, name: str) -> _Lane:
         if name not in self._lanes:
             destination = self._destinations[name]
@@ -192,7 +202,7 @@ class Forwarder:
         return self._lanes[name]
 
     def _deliver(self, lane: _Lane, rest: Sequence[DeliveryClaim], claim: DeliveryClaim) -> None:
-        """Send one object and settle its delivery.
+        """Send one object; settle its delivery, or note it for that.
 
         :raises TransientError: it must be sent again.
         :raises ProofError: it must not be sent.
@@ -214,16 +224,8 @@ class Forwarder:
                 lane.recover()
                 reason = f"warning {warning:04X}H" if warning else ""
                 event = self._event(claim, "delivery_sent", reason)
-                self.ledger.settle(
-                    claim,
-                    DeliveryState.SENT,
-                    reason,
-                    event,
-                    readback_in=_readback_in(lane.destination, event.object),
-                    commit_in=_commit_in(lane.destination),
-                )
-                reach("forward.settled")
-                _log.info("delivery_sent", object=event.object, **self._names(claim))
+                readback = _readback_in(lane.destination, event.object)
+                self._note(Sent(claim, reason, event, readback, _commit_in(lane.destination)))
             case Refused(reason):
                 if not lane.breaker.open:
                     lane.recover()
@@ -233,6 +235,29 @@ class Forwarder:
             case Deferred(reason):
                 lane.stumble()
                 raise UnreachableError("the destination cannot take it now", code=reason)
+
+    def _note(self, arrived: Sent) -> None:
+        """Settle it soon, together with others; a crash before has the same bytes sent again."""
+        if not self._arrived:
+            self._first = self.monotonic()
+        self._arrived.append(arrived)
+        self._settle_overdue()
+
+    def _settle_overdue(self) -> None:
+        if self._arrived and self.monotonic() - self._first >= SETTLE_SECONDS:
+            self._settle()
+
+    def _settle(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        if not arrived:
+            return
+        lost = self.ledger.settle_sent(arrived)
+        reach("forward.settled")
+        for one in arrived:
+            if one.claim in lost:
+                _log.warning("lease_lost", **self._names(one.claim))
+            else:
+                _log.info("delivery_sent", object=one.event.object, **self._names(one.claim))
 
     def _send(self, lane: _Lane, rest: Sequence[DeliveryClaim], delivery: Delivery) -> Outcome:
         item = Outgoing(
@@ -290,7 +315,8 @@ class Forwarder:
         return True
 
     def _renew(self, claims: Sequence[DeliveryClaim]) -> None:
-        """Extend the leases of what is not settled yet, when a third of the time is over."""
+        """Extend the leases of what is not sent yet, when a third of the time is over."""
+        self._settle_overdue()
         now = self.monotonic()
         if now - self._renewed > self.lease / 3:
             self.ledger.extend(claims, self.lease)

@@ -13,7 +13,9 @@ from node.spool.aftercare import Aftercare
 from node.spool.bytes import BlobStore, Incoming
 from node.spool.commitment import Commitments
 
-__all__ = ["Accepted", "BlobStore", "DeliveryClaim", "EntryClaim", "Incoming", "Ledger", "Stats"]
+__all__ = [
+    "Accepted", "BlobStore", "DeliveryClaim", "EntryClaim", "Incoming", "Ledger", "Sent", "Stats",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +64,17 @@ class DeliveryClaim:
     delivery: Delivery
     token: int
     crashes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A delivery that arrived; see :meth:`Ledger.settle`."""
+
+    claim: DeliveryClaim
+    reason: str
+    event: Event
+    readback_in: float | None = None
+    commit_in: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,10 @@ class Ledger(Aftercare, Commitments, Protocol):
 
         :raises StaleClaimError: the lease was lost.
         """
+        ...
+
+    def settle_sent(self, arrived: Sequence[Sent]) -> list[DeliveryClaim]:
+        """End deliveries as SENT, all in one transaction; return those whose lease was lost."""
         ...
 
     def retry_delivery(

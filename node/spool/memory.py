@@ -15,6 +15,7 @@ from node.types import DeliveryState, EntryState
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from node.spool.base import Sent
     from node.types import Decision, Event, Instance, Part
 
 __all__ = ["MemoryBlobs", "MemoryLedger"]
@@ -139,6 +140,18 @@ class MemoryLedger(MemoryCommitments):
             delivery.commit_at = None if commit_in is None else self._now() + commit_in
             self._finish(delivery.entry)
             self.record(event)
+
+    def settle_sent(self, arrived: Sequence[Sent]) -> list[DeliveryClaim]:
+        """End deliveries as SENT, all in one transaction; return those whose lease was lost."""
+        with self._lock:
+            lost = [one.claim for one in arrived if self._holding(one.claim) is None]
+            for one in arrived:
+                if one.claim not in lost:
+                    self.settle(
+                        one.claim, DeliveryState.SENT, one.reason, one.event,
+                        readback_in=one.readback_in, commit_in=one.commit_in,
+                    )  # fmt: skip
+            return lost
 
     # Leases ---------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from node.errors import StaleClaimError
 from node.spool import states
-from node.spool.base import Accepted, DeliveryClaim, EntryClaim
+from node.spool.base import Accepted, DeliveryClaim, EntryClaim, Sent
 from node.spool.changing import key
 from node.spool.rows import delivery_of, entry_of, instance_values
 from node.spool.sqlite_commitment import SqliteCommitments
@@ -142,18 +143,34 @@ class SqliteLedger(SqliteCommitments):
         commit_in: float | None = None,
     ) -> None:
         """End a delivery as SENT or PARKED; the last one ends its entry."""
+        one = Sent(claim, reason, event, readback_in, commit_in)
+        self._commit.run(lambda db: self._settle(db, one, state))
+
+    def settle_sent(self, arrived: Sequence[Sent]) -> list[DeliveryClaim]:
+        """End deliveries as SENT, all in one transaction; return those whose lease was lost."""
+
+        def change(db: apsw.Connection) -> list[DeliveryClaim]:
+            lost = []
+            for one in arrived:
+                try:
+                    self._settle(db, one, DeliveryState.SENT)
+                except StaleClaimError:  # nothing of it was changed
+                    lost.append(one.claim)
+            return lost
+
+        return self._commit.run(change)
+
+    def _settle(self, db: apsw.Connection, one: Sent, state: DeliveryState) -> None:
+        readback, commit = one.readback_in, one.commit_in
         values = {
-            "id": claim.delivery.id, "token": claim.token, "state": state.value, "reason": reason,
-            "readback_at": None if readback_in is None else self._now() + readback_in,
-            "commit_at": None if commit_in is None else self._now() + commit_in,
+            "id": one.claim.delivery.id, "token": one.claim.token, "state": state.value,
+            "reason": one.reason,
+            "readback_at": None if readback is None else self._now() + readback,
+            "commit_at": None if commit is None else self._now() + commit,
         }  # fmt: skip
-
-        def change(db: apsw.Connection) -> None:
-            self._do.fenced(db, "settle_delivery", values)
-            self._finish(db, claim.delivery.entry)
-            self._add(db, event)
-
-        self._commit.run(change)
+        self._do.fenced(db, "settle_delivery", values)
+        self._finish(db, one.claim.delivery.entry)
+        self._add(db, one.event)
 
     def retry_delivery(
         self, claim: DeliveryClaim, delay: float, reason: str, event: Event, *, crash: bool = False

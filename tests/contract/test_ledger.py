@@ -9,7 +9,7 @@ import pytest
 
 from node.errors import StaleClaimError, UsageError
 from node.spool.aftercare import Finding, Found
-from node.spool.base import Accepted
+from node.spool.base import Accepted, Sent
 from node.spool.commitment import CONFLICT, NEW, REPEATED, Open, Ruling
 from node.spool.memory import MemoryLedger
 from node.spool.sqlite import SqliteLedger
@@ -255,6 +255,26 @@ def test_a_delivery_names_the_object_to_send(ledger, clock):
     assert delivery.transfer_syntax_uid == "3.3"
     assert delivery.created_at == START + 5
     assert (delivery.state, delivery.attempts) == (DeliveryState.PENDING, 1)
+
+
+def test_deliveries_that_arrived_are_settled_together_but_for_those_whose_lease_was_lost(
+    ledger, clock
+):
+    entries = [sealed_entry(ledger, uid) for uid in ("1", "2")]
+    lost = claim_delivery(ledger)
+    (held,) = ledger.claim_deliveries("f", "pacs", limit=1, lease=600)
+    clock.now += 61
+    ledger.release_expired()
+    again = claim_delivery(ledger, worker="g")
+    arrived = [Sent(lost, "", event("sent")), Sent(held, "warning", event("sent"), readback_in=5)]
+
+    assert ledger.settle_sent(arrived) == [lost]
+    assert state_of(ledger, entries[0])[1] == [DeliveryState.PENDING]
+    assert state_of(ledger, entries[1]) == (EntryState.DONE, [DeliveryState.SENT])
+    assert ledger.get(entries[1])[1][0].reason == "warning"
+    assert names(ledger).count("sent") == 1
+    assert ledger.settle_sent([Sent(again, "", event("sent"))]) == []
+    assert ledger.settle_sent([]) == []
 
 
 def test_one_destination_does_not_see_the_deliveries_of_another(ledger):

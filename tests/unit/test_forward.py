@@ -137,6 +137,37 @@ def test_what_is_due_is_sent_byte_for_byte_and_settled():
     assert node.pacs.idled == 1
 
 
+def test_what_arrives_in_a_moment_is_settled_together():
+    node = Node()
+    entries = [node.add(n) for n in range(3)]
+    together = []
+    settle = node.ledger.settle_sent
+    node.ledger.settle_sent = lambda arrived: together.append(len(arrived)) or settle(arrived)
+
+    node.forwarder.step("pacs")
+
+    assert together == [3]
+    assert {node.delivery(entry).state for entry in entries} == {DeliveryState.SENT}
+
+
+def test_what_has_arrived_does_not_wait_for_a_long_transfer_to_end():
+    node = Node()
+    first, second = node.add(1), node.add(2)
+    seen = []
+
+    def during(alive):
+        if len(node.pacs.sent) == 2:
+            node.now += 1
+            alive()
+            seen.append(node.delivery(first).state)
+
+    node.pacs.during = during
+    node.forwarder.step("pacs")
+
+    assert seen == [DeliveryState.SENT]
+    assert node.delivery(second).state is DeliveryState.SENT
+
+
 def test_a_warning_counts_as_sent_and_is_remembered():
     node = Node(Delivered(warning=0xB007))
     entry = node.add(1)
