@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -317,6 +318,7 @@ def wire(dataset: bytes, transfer_syntax_uid: str) -> bytes:
     return deflate(dataset) if transfer_syntax_uid == DEFLATED_LE else dataset
 
 
+@cache
 def tag_of(keyword: str) -> int:
     """Return the tag of a keyword of PS3.6.
 
