@@ -38,13 +38,13 @@ def limits(carrier: Carrier) -> tuple[Samples, Samples]:
     high = np.array(carrier.high, dtype=np.int32, ndmin=2)
     if carrier.padding is not None:
         first, last = carrier.padding
-        above, below = carrier.samples > last, carrier.samples < first
         # Nobody crosses the padding; where all are on one side, one bound says so.
-        if not below.any():
+        if carrier.samples.min() >= first:
             low = np.maximum(low, min(last + 1, MOST))
-        elif not above.any():
+        elif carrier.samples.max() <= last:
             high = np.minimum(high, max(first - 1, LEAST))
         else:
+            above, below = carrier.samples > last, carrier.samples < first
             low = np.where(below, low, np.maximum(low, min(last + 1, MOST)))
             high = np.where(above, high, np.minimum(high, max(first - 1, LEAST)))
     return low.astype(np.int32), high.astype(np.int32)

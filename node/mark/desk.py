@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from node.mark.bounds import CROWD, MOST
+from node.mark.bounds import MOST
+from node.mark.fastbounds import MEDIUM, NARROW, outside, permit, settle
 from node.mark.machine import compiled
 from node.mark.reversible import GRIDS
-from node.mark.settings import FLOORS, GRADES, HEADER_BITS
+from node.mark.settings import FLOORS, HEADER_BITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 CORNERS = np.array(GRIDS)
-NARROW = 1 << 13
-"""Samples that span less than this are worked on in 16 bits: then unrest stays below 2^16."""
-
-MEDIUM = 1 << 26
-"""So are these in 32 bits."""
-
-NEAR, FAR = 2, 3 * max(step for step, _ in GRADES)
-"""Room on both sides that makes a sample a sure carrier at amplitude 1, and at any."""
-
 CLASSES = len(FLOORS)
 
 
@@ -70,6 +62,7 @@ class Desk(NamedTuple):
         the same in the order of visiting, ``room`` as in the reference, ``moves``
         how far each goes, in that order, and ``classes`` their classes.
     :param places: where each class begins in ``order``.
+    :param line: of the tile.
     """
 
     planes: Array
@@ -90,6 +83,7 @@ class Desk(NamedTuple):
     marks: Array
     classes: Array
     places: Array
+    line: Array
 
 
 class Tile(NamedTuple):
@@ -123,7 +117,7 @@ def lay_out(field: Field) -> tuple[Array, Array, Array, Array, Array, int]:
     """Return what makes a :class:`Ground`; the type of the bounds is the type to count in."""
     tiles = np.array([(t.row, t.column, t.rows, t.columns) for t in field.grid.tiles])
     samples = np.ascontiguousarray(field.samples)
-    first, last = int(samples.min()), int(samples.max())
+    first, last = field.ends
     base, reach = 0, MOST
     kinds: tuple[type[np.integer[Any]], type[np.integer[Any]]] = (np.int64, np.int64)
     if last - first < MEDIUM:
@@ -167,6 +161,7 @@ def furnish(ground: Ground) -> Desk:
         np.empty(room + 8 & ~7, np.uint8),
         np.empty(room, np.uint8),
         np.empty(CLASSES + 1, np.int32),
+        np.empty(2 * stride, np.int32),
     )
 
 
@@ -195,32 +190,23 @@ def load(ground: Ground, desk: Desk, tile: Tile) -> bool:
     area = tile.lines * tile.stride
     fit = desk.planes.dtype.type
     # The margins stay outside of all bounds until they are mirrored.
-    desk.planes[:, :area] = fit(_outside(ground))
+    for plane in range(4):
+        _fill(desk.planes[plane, :area], fit(outside(ground)))
     _take(ground.samples, desk.planes, tile, ground.base)
     alike = ground.low.size == 1
     if not alike:
         _take(ground.low, desk.lows, tile, 0)
         _take(ground.high, desk.highs, tile, 0)
-    if not _settle(ground, desk, area):
+    if not settle(ground, desk, area):
         return False
-    low, high = fit(desk.limits[0]), fit(desk.limits[1])
-    for plane in range(4):
-        values, usable = desk.planes[plane, :area], desk.usable[plane, :area]
-        if not alike:
-            lows, highs = desk.lows[plane, :area], desk.highs[plane, :area]
-            _bound(lows, highs, low, high)
-            _permit(values, usable, lows, highs)
-        else:
-            _permit_alike(values, usable, low, high)
+    permit(ground, desk, area)
     return _find_header(desk, tile)
 
 
 @compiled
-def _outside(ground: Ground) -> int:
-    """Return a number beyond all bounds, as is its opposite."""
-    if ground.low.itemsize == 2:  # noqa: PLR2004 - bytes
-        return 2 * NARROW
-    return 4 * MEDIUM if ground.low.itemsize == 4 else 1 << 40  # noqa: PLR2004
+def _fill(values: Array, value: int) -> None:
+    for k in range(len(values)):
+        values[k] = value
 
 
 @compiled
@@ -237,102 +223,6 @@ def _take(source: Array, planes: Array, tile: Tile, base: int) -> None:
             second[k] = fit(line[2 * k + 1] - shift)
         if even > odd:
             first[odd] = fit(line[2 * odd] - shift)
-
-
-@compiled
-def _settle(ground: Ground, desk: Desk, area: int) -> bool:
-    """Set ends and limits; say whether any sample is inside its bounds."""
-    outside = _outside(ground)
-    least, most, number = _survey(ground, desk, area, (-outside, outside))
-    for end in range(2):
-        value = most if end else least
-        if _survey(ground, desk, area, (value, value))[2] * CROWD > number:
-            if end:
-                value = _survey(ground, desk, area, (-outside, value - 1))[1]
-            else:
-                value = _survey(ground, desk, area, (value + 1, outside))[0]
-        desk.ends[end] = value
-    low, high = max(-outside, desk.ends[0] + 1), min(outside, desk.ends[1] - 1)
-    if ground.low.size == 1:
-        low, high = max(low, int(ground.low[0, 0])), min(high, int(ground.high[0, 0]))
-    desk.limits[0] = min(low + (low & 1), outside)
-    desk.limits[1] = max(high - (~high & 1), -outside)
-    return bool(number > 0)
-
-
-@compiled
-def _survey(ground: Ground, desk: Desk, area: int, span: tuple[int, int]) -> tuple[int, int, int]:
-    """Return the least and the most of the samples inside their bounds and a span; their number.
-
-    Of none, the least is beyond all bounds, and so is the most.
-    """
-    fit, outside = desk.planes.dtype.type, _outside(ground)
-    least, most, number = outside, -outside, 0
-    for plane in range(4):
-        values = desk.planes[plane, :area]
-        if ground.low.size == 1:
-            low, high = max(span[0], int(ground.low[0, 0])), min(span[1], int(ground.high[0, 0]))
-            found = _scan_alike(values, fit(low), fit(high), fit(outside))
-        else:
-            lows, highs = desk.lows[plane, :area], desk.highs[plane, :area]
-            found = _scan(values, lows, highs, (fit(span[0]), fit(span[1])), fit(outside))
-        least, most, number = min(least, found[0]), max(most, found[1]), number + found[2]
-    return least, most, number
-
-
-@compiled
-def _scan_alike(values: Array, low: int, high: int, outside: int) -> tuple[int, int, int]:
-    fit = values.dtype.type
-    least, most, number = outside, fit(-outside), np.int32(0)
-    for k in range(len(values)):
-        value = values[k]
-        inside = (value >= low) & (value <= high)
-        least = min(least, value if inside else outside)
-        most = max(most, value if inside else fit(-outside))
-        number = np.int32(number + inside)
-    return int(least), int(most), int(number)
-
-
-@compiled
-def _scan(
-    values: Array, lows: Array, highs: Array, span: tuple[int, int], outside: int
-) -> tuple[int, int, int]:
-    fit = values.dtype.type
-    least, most, number = outside, fit(-outside), np.int32(0)
-    for k in range(len(values)):
-        value = values[k]
-        inside = (value >= lows[k]) & (value <= highs[k])
-        inside &= (value >= span[0]) & (value <= span[1])
-        least = min(least, value if inside else outside)
-        most = max(most, value if inside else fit(-outside))
-        number = np.int32(number + inside)
-    return int(least), int(most), int(number)
-
-
-@compiled
-def _bound(lows: Array, highs: Array, low: int, high: int) -> None:
-    """Bring bounds inside the limits: low even, high odd."""
-    fit = lows.dtype.type
-    for k in range(len(lows)):
-        lows[k] = max(low, fit(lows[k] + (lows[k] & fit(1))))
-        highs[k] = min(high, fit(highs[k] - (~highs[k] & fit(1))))
-
-
-@compiled
-def _permit(values: Array, usable: Array, lows: Array, highs: Array) -> None:
-    """Say of each sample whether it may move, and how freely."""
-    fit = values.dtype.type
-    for k in range(len(values)):
-        room = min(fit(values[k] - lows[k]), fit(highs[k] - values[k]))
-        usable[k] = (room >= 0) + (room >= NEAR) + (room >= FAR)
-
-
-@compiled
-def _permit_alike(values: Array, usable: Array, low: int, high: int) -> None:
-    fit = values.dtype.type
-    for k in range(len(values)):
-        room = min(fit(values[k] - low), fit(high - values[k]))
-        usable[k] = (room >= 0) + (room >= NEAR) + (room >= FAR)
 
 
 @compiled
@@ -366,16 +256,28 @@ def store(ground: Ground, tile: Tile, desk: Desk, target: Array) -> None:
     """Copy the tile from the desk to its place in ``target``."""
     shift = np.int32(ground.base)
     even, odd = (tile.columns + 1) // 2, tile.columns // 2
+    line = desk.line
     for i in range(tile.rows):
         pair, at = (i + 1 & 1) * 2, (i + 1 >> 1) * tile.stride
         first = desk.planes[pair + 1, at : at + even]
         second = desk.planes[pair, at + 1 : at + 1 + odd]
-        line = target[tile.top + i, tile.left : tile.left + tile.columns]
         for k in range(odd):
             line[2 * k] = np.int32(first[k] + shift)
             line[2 * k + 1] = np.int32(second[k] + shift)
         if even > odd:
             line[2 * odd] = np.int32(first[odd] + shift)
+        # Written in one go: single samples would each wait for their part of the memory.
+        there = target[tile.top + i, tile.left : tile.left + tile.columns]
+        for k in range(tile.columns):
+            there[k] = line[k]
+
+
+@compiled
+def keep(ground: Ground, tile: Tile, target: Array) -> None:
+    """Copy the tile as it is to its place in ``target``."""
+    for i in range(tile.top, tile.top + tile.rows):
+        there = target[i, tile.left : tile.left + tile.columns]
+        there[:] = ground.samples[i, tile.left : tile.left + tile.columns]
 
 
 @compiled

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from node.mark.bounds import LEAST, MOST
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,11 @@ NONCE = bytes(12)
 """One for all: no digest leaves this process, so that two under one nonce tell nobody anything."""
 
 LABEL = b"tiles-1 digest\0"
-WIDTHS = ((b"h", "<i2"), (b"H", "<u2"), (b"i", "<i4"))
+WIDTHS: tuple[tuple[bytes, np.dtype[np.integer[Any]]], ...] = (
+    (b"h", np.dtype("<i2")),
+    (b"H", np.dtype("<u2")),
+    (b"i", np.dtype("<i4")),
+)
 
 
 class Digests:
@@ -32,10 +37,19 @@ class Digests:
     the least width that all samples of the tile have room in.
 
     :param key: 32 bytes.
+    :param ends: two values between which all samples are known to be; then
+        it is perhaps known, too, which width suits every tile.
     """
 
-    def __init__(self, grid: Grid, samples: NDArray[np.int32], key: bytes) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        samples: NDArray[np.int32],
+        key: bytes,
+        ends: tuple[int, int] = (LEAST, MOST),
+    ) -> None:
         self._tiles, self._samples = grid.tiles, samples
+        self._small = _fits(*ends, WIDTHS[0][1])
         self._gcm = AESGCM(hmac.digest(key, LABEL, hashlib.sha256))
         self._known: dict[int, bytes] = {}
 
@@ -47,22 +61,15 @@ class Digests:
             digest = self._known[index] = letter + self._gcm.encrypt(NONCE, b"", words)
         return digest
 
-    @cached_property
-    def _small(self) -> NDArray[np.int16] | None:
-        """The samples in the least width, if all have room: then no tile is looked at alone."""
-        most = 1 << 15
-        fits = self._samples.min() >= -most and self._samples.max() < most
-        return self._samples.astype("<i2") if fits else None
-
     def _words(self, index: int) -> tuple[bytes, bytes]:
-        tile = self._tiles[index]
-        if self._small is not None:
-            return WIDTHS[0][0], tile.of(self._small).tobytes()
-        samples = tile.of(self._samples)
-        least, most = int(samples.min()), int(samples.max())
-        letter, width = next(
-            (letter, width)
-            for letter, width in WIDTHS
-            if np.iinfo(width).min <= least and most <= np.iinfo(width).max
-        )
+        samples = self._tiles[index].of(self._samples)
+        letter, width = WIDTHS[0]
+        if not self._small:
+            least, most = int(samples.min()), int(samples.max())
+            letter, width = next(pair for pair in WIDTHS if _fits(least, most, pair[1]))
         return letter, samples.astype(width).tobytes()
+
+
+def _fits(least: int, most: int, width: np.dtype[np.integer[Any]]) -> bool:
+    room = np.iinfo(width)
+    return bool(room.min <= least and most <= room.max)

@@ -145,7 +145,8 @@ class TiledEmbedder:
     def _find(self, field: Field, key: bytes) -> _Found | None:
         """Return the tiles that prove themselves; of several lengths, the commonest."""
         samples, revealed = self._kernel(field).reveal()
-        originals = Digests(field.grid, samples, key)
+        least, most = field.ends
+        originals = Digests(field.grid, samples, key, (least - MOST, most + MOST))
         sizes: dict[int, list[tuple[int, int, bytes, bytes]]] = {}
         for index, (header, data) in revealed.items():
             read = index, header, data[TAG_BYTES:], data[:TAG_BYTES]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from node.mark.desk import Ground, furnish, lay_out, load, seat, store, tile_at
+from node.mark.desk import Ground, furnish, keep, lay_out, load, seat, store, tile_at
 from node.mark.fastlayer import ESCAPE, number_in, undo, write
 from node.mark.fastsearch import blank, cheapest, count, rank, total
 from node.mark.machine import compiled, kept
@@ -69,7 +69,7 @@ class NumbaKernel:
 
     def reveal(self) -> tuple[NDArray[np.int32], dict[int, tuple[int, bytes]]]:
         """Return the samples before, and header and data of each tile; proves nothing."""
-        samples = self._field.samples.copy()
+        samples = np.empty_like(self._field.samples)
         stream, starts, headers = _reveal(self._arrays, samples)
         cuts = starts.tolist()
         packed = stream[: cuts[-1]].tobytes()
@@ -189,7 +189,7 @@ def _hide(arrays: Arrays, which: Array, headers: Array, messages: Array, marked:
 
 @kept
 def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array, Array]:
-    """Restore the tiles in ``restored``.
+    """Write all tiles into ``restored``: those that seem to be marked as they were before.
 
     Return all data, where each tile's begins and ends, and the headers.
     """
@@ -204,6 +204,7 @@ def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array, Array]:
         starts[index + 1] = start
         tile = tile_at(ground, index)
         if not load(ground, desk, tile):
+            keep(ground, tile, restored)
             continue
         header = 0
         for k in range(HEADER_BITS):
@@ -212,6 +213,7 @@ def _reveal(arrays: Arrays, restored: Array) -> tuple[Array, Array, Array]:
         headers[index] = header
         need = undo(ground, desk, tile, header, bits)
         if need == 0:
+            keep(ground, tile, restored)
             continue
         for k in range(HEADER_BITS):
             plane, at = seat(tile, desk.spots[k])

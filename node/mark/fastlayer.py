@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from node.mark.coding import MODES
-from node.mark.desk import FAR, NEAR, mirror, part_of
+from node.mark.desk import mirror, part_of
+from node.mark.fastbounds import FAR, NEAR
 from node.mark.fastsense import EDGES, class_of, weigh
 from node.mark.machine import compiled
 from node.mark.reversible import GRIDS

@@ -32,6 +32,7 @@ SOURCES = (
     "counting.py",
     "desk.py",
     "fast.py",
+    "fastbounds.py",
     "fastcounting.py",
     "fastlayer.py",
     "fastsearch.py",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
@@ -86,7 +86,7 @@ class Grid:
             row += rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Field:
     """A carrier that was cut, with its limits (:func:`node.mark.bounds.limits`)."""
 
@@ -94,6 +94,11 @@ class Field:
     samples: NDArray[np.int32]
     low: NDArray[np.int32]
     high: NDArray[np.int32]
+
+    @cached_property
+    def ends(self) -> tuple[int, int]:
+        """The least and the largest sample."""
+        return int(self.samples.min()), int(self.samples.max())
 
     def patch(self, index: int) -> Patch:
         """Return the part of one tile."""

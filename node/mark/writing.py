@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from node.mark.digests import Digests
 from node.mark.framing import Frame, Framer, needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from node.mark.base import Kernel
@@ -56,7 +57,7 @@ class Writer:
         chosen, doubtful = self._kernel.choose(plan.size, plan.amplitude)
         headers = dict(enumerate(chosen))
         voids = {index for index, header in headers.items() if header < 0}
-        marked = self._field.samples.copy()
+        marked = np.empty_like(self._field.samples)
         while True:
             k = needed(framer.count, len(voids), len(self._payload), framer.size)
             live = framer.live(voids)
@@ -69,12 +70,12 @@ class Writer:
             full = attempt.fill(doubtful & shards.keys(), headers, plan)
             if not full:
                 full = attempt.fill(shards.keys() - doubtful, headers, plan)
-            if not full:
-                return marked
             voids |= full
-            for index in full:
-                tile = self._field.grid.tiles[index]
-                tile.of(marked)[...] = tile.of(self._field.samples)
+            if not full:
+                for index in voids:
+                    tile = self._field.grid.tiles[index]
+                    tile.of(marked)[...] = tile.of(self._field.samples)
+                return marked
 
     @cached_property
     def _kernel(self) -> Kernel:
@@ -82,7 +83,8 @@ class Writer:
 
     @cached_property
     def _originals(self) -> Digests:
-        return Digests(self._field.grid, self._field.samples, self._key)
+        field = self._field
+        return Digests(field.grid, field.samples, self._key, field.ends)
 
 
 class _Attempt:
