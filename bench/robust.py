@@ -28,12 +28,9 @@ from node.dicom.codecs import Decoder
 from node.errors import DoesNotFitError, SealnodeError
 from node.mark import robust
 from node.mark.finding import find
-from node.mark.message import Hospital, own
-from node.mark.pattern import half_edge
+from node.mark.message import own
 from node.mark.quality import measure
-from node.mark.reading import gather, score
 from node.mark.strength import displayed
-from node.mark.sync import places, template
 from node.sealing.copies import window_of
 from node.types import Carrier
 
@@ -260,23 +257,6 @@ def _costs(scene: Scene, added: robust.Added) -> dict[str, float]:
     }
 
 
-def chances(name: str, path: Path, words: int, searches: int) -> dict:
-    """Return the scores of words that nobody put into an image."""
-    try:
-        scene = load(name, path)
-    except SealnodeError:
-        return {"image": name, "in_place": [], "searched": []}
-    picture = displayed(scene.carrier.samples, scene.window)
-    random = np.random.default_rng(5)
-    says = gather(picture, half_edge(*picture.shape))
-    in_place = [score(says, Hospital(random.bytes(12)).word) for _ in range(words)]
-    wanted = [template(random.bytes(12)) for _ in range(searches)]
-    best = [0.0] * searches
-    for index, place in places(picture, wanted, turned=True) if searches else ():
-        best[index] = max(best[index], place.score)
-    return {"image": name, "in_place": in_place, "searched": best}
-
-
 def interval(good: int, count: int) -> tuple[float, float]:
     """Return the Wilson interval of a share, 95 %."""
     share = good / count
@@ -311,29 +291,7 @@ def table(results: list[dict], attacks: list[str]) -> list[dict]:
     return found
 
 
-def alarms(found: list[dict]) -> dict[str, Any]:
-    """Return how often chance reaches the thresholds, by the tails that were measured."""
-    in_place = np.abs(np.concatenate([np.array(one["in_place"]) for one in found]))
-    searched = np.array([best for one in found for best in one["searched"]])
-    facts: dict[str, Any] = {
-        "in_place": len(in_place),
-        "in_place_rms": round(float(np.sqrt(np.mean(in_place**2))), 3),
-        "in_place_max": round(float(in_place.max()), 2),
-        "in_place_over_6": math.erfc(6.0 / float(np.sqrt(np.mean(in_place**2))) / math.sqrt(2)),
-    }
-    if searched.size:
-        scale = float(searched.std()) * math.sqrt(6) / math.pi  # Gumbel, by moments
-        location = float(searched.mean()) - 0.5772 * scale
-        facts |= {
-            "searched": len(searched),
-            "searched_mean": round(float(searched.mean()), 2),
-            "searched_max": round(float(searched.max()), 2),
-            "searched_over_8": -math.expm1(-math.exp(-(8.0 - location) / scale)),
-        }
-    return facts
-
-
-def markdown(results: list[dict], rows: list[dict], false: dict[str, Any]) -> str:
+def markdown(results: list[dict], rows: list[dict]) -> str:
     lines = [
         "| image | size | stored dB | displayed dB | max change | way back | exact |",
         "|---|---|---|---|---|---|---|",
@@ -358,8 +316,6 @@ def markdown(results: list[dict], rows: list[dict], false: dict[str, Any]) -> st
         f"| {', '.join(row['missed'])} |"
         for row in rows
     ]
-    lines += ["", "False alarms:", ""]
-    lines += [f"- {key}: {value:.3g}" for key, value in false.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -369,8 +325,6 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--attacks", nargs="*", default=list(ATTACKS), choices=list(ATTACKS))
-    parser.add_argument("--words", type=int, default=20000, help="for false alarms in place")
-    parser.add_argument("--searches", type=int, default=4, help="for false alarms of searches")
     parser.add_argument(
         "--stranger", action="store_true", help="the recipient is none that is configured"
     )
@@ -394,16 +348,11 @@ def main() -> None:
             )
             for name, path in images.items()
         ]
-        chance = [
-            pool.submit(chances, name, path, args.words, args.searches)
-            for name, path in images.items()
-        ]
         results = [work.result() for work in works]
-        false = alarms([work.result() for work in chance])
     rows = table(results, args.attacks)
-    text = markdown(results, rows, false)
+    text = markdown(results, rows)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"images": results, "attacks": rows, "false_alarms": false}
+    facts = {"images": results, "attacks": rows}
     args.out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
     args.out.with_suffix(".md").write_text(text)
     print(text)

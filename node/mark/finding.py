@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.mark import bitmap
-from node.mark.pattern import half_edge
-from node.mark.reading import Reading, gather, read, score
-from node.mark.sync import ORIENTATIONS, places, template
+from node.mark.chance import SEARCHED, enough
+from node.mark.pattern import FINEST, half_edge
+from node.mark.reading import Reading, fit, gather, is_said, read, score
+from node.mark.scaling import SIZES, guesses
+from node.mark.sync import BANDS, ORIENTATIONS, SIDES, places, template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from node.mark.bitmap import Seen
     from node.mark.message import Hospital
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
 WORTH = 5.7
 """A place that stands out by less is chance: of 10^8 that were tried the best does as much."""
 
-SURE = 8.0
-"""As in :mod:`node.mark.reading`, but for the best of so many places; by chance once in 10^6."""
+PLACES = 2 * len(SIDES) * len(BANDS)
+"""Places that a search may have to confirm for each word."""
 
 HOPELESS = 4.0
-"""Moving a place a little brings its score no further than from here to ``SURE``."""
+"""Moving a place a little brings its score no further than from here to what is enough."""
 
 STEP, ROUNDS = 0.16, 3
 """Cells by which a place is moved to hear better, at the border of the picture; then half of it,
@@ -68,10 +70,30 @@ def find(picture: Floats, hospitals: Sequence[Hospital], *, search: bool = True)
         return Finding(reading, 2.0 * half, drawn=drawn)
     if not search:
         return None
-    wanted = [one for hospital in hospitals for one in _wanted(hospital)]
+    return _guessed(picture, hospitals) or _searched(picture, hospitals)
+
+
+def _guessed(picture: Floats, hospitals: Sequence[Hospital]) -> Finding | None:
+    """Read the picture as a whole one that was resized by a simple ratio, or from a usual size."""
+    for edge, other in guesses(picture):
+        reading = read(gather(other, FINEST), hospitals, tests=SIZES)
+        if reading is not None:
+            drawn = bitmap.read(other, FINEST, inverted=reading.inverted, cropped=False)
+            return Finding(reading, edge, drawn=drawn)
+    return None
+
+
+def _searched(picture: Floats, hospitals: Sequence[Hospital]) -> Finding | None:
+    wanted = [
+        _Wanted(hospital, number, word, template(word))
+        for hospital in hospitals
+        for number, word in reversed([*hospital.words()])
+    ]
     for turned in (False, True):
         for index, place in places(picture, [one.spectra for one in wanted], turned=turned):
-            if place.score >= WORTH and (found := _confirm(wanted[index], place, picture)):
+            if place.score < WORTH:
+                continue
+            if found := _confirm(wanted[index], place, picture, len(wanted)):
                 return found
     return None
 
@@ -82,33 +104,37 @@ class _Wanted:
 
     hospital: Hospital
     recipient: int | None
+    word: bytes
     spectra: Spectra
 
 
-def _wanted(hospital: Hospital) -> Iterator[_Wanted]:
-    for number in hospital.recipients if hospital.key else ():
-        yield _Wanted(hospital, number, template(hospital.message(number)))
-    yield _Wanted(hospital, None, template(hospital.word))
+def _confirm(wanted: _Wanted, seen: Place, picture: Floats, words: int) -> Finding | None:
+    """Read the picture at a place; what was looked for is there if either is clear enough.
 
+    A place stands out by its pilots as well, which are those of every mark:
+    there the words alone must be no chance, too.
 
-def _confirm(wanted: _Wanted, seen: Place, picture: Floats) -> Finding | None:
-    """Read the picture at a place; what was looked for is there if either is clear enough."""
-    place, says = _polish(seen, wanted.hospital.word)
-    reading = read(says, [wanted.hospital], sure=SURE)
-    if seen.score >= SURE and (reading is None or reading.recipient is None):
-        inverted = score(says, wanted.hospital.word) < 0
-        reading = Reading(wanted.hospital, wanted.recipient, seen.score, inverted)
+    :param words: how many are looked for.
+    """
+    place, says = polish(seen, wanted.word)
+    reading = read(says, [wanted.hospital], tests=SEARCHED * words)
+    alone, chance = score(says, wanted.word), enough(PLACES * words)
+    if reading is None and seen.score >= enough(SEARCHED * words) and abs(alone) >= chance:
+        says = says * math.copysign(1.0, alone)
+        named = wanted.recipient is not None and is_said(says, wanted.word)
+        number = wanted.recipient if named else None
+        reading = Reading(wanted.hospital, number, seen.score, alone < 0)
     return _found(reading, place, picture) if reading else None
 
 
-def _polish(place: Place, word: bytes) -> tuple[Place, Floats]:
-    """Return the place close by where the word stands out most, and what is said there."""
+def polish(place: Place, word: bytes) -> tuple[Place, Floats]:
+    """Return the place close by where a word, or message, is heard best, and what is said there."""
 
     def listen(place: Place) -> Floats:
         return gather(place.straighten(), place.band.half)
 
     says = listen(place)
-    if abs(score(says, word)) < HOPELESS:
+    if abs(fit(says, word)) < HOPELESS:
         return place, says
     step = STEP
     for _ in range(ROUNDS):
@@ -116,7 +142,7 @@ def _polish(place: Place, word: bytes) -> tuple[Place, Floats]:
             for side in (-step, step):
                 moved = place.moved(move, side)
                 heard = listen(moved)
-                if abs(score(heard, word)) > abs(score(says, word)):
+                if abs(fit(heard, word)) > abs(fit(says, word)):
                     place, says = moved, heard
                     break
         step /= 2

@@ -10,6 +10,10 @@ import hashlib
 import hmac
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOBODY = 0
 """The recipient that a picture names if it names none."""
@@ -41,6 +45,12 @@ class Hospital:
     def message(self, recipient: int = NOBODY) -> bytes:
         """Return the 20 bytes of a picture for one recipient; needs the key."""
         return self.word + self._recipient(recipient)
+
+    def words(self) -> Iterator[tuple[int | None, bytes]]:
+        """Yield what its pictures say: (recipient, message), and (None, word) for any other."""
+        yield None, self.word
+        for number in self.recipients if self.key else ():
+            yield number, self.message(number)
 
     def recipient(self, word: bytes) -> int | None:
         """Return the recipient that 8 bytes name, or None if we did not make them."""

@@ -30,10 +30,10 @@ class PolarCode:
         self._frozen[self._free] = False
 
     def encode(self, bits: Bits) -> Bits:
-        """Return the codeword of ``size`` bits."""
-        word = np.zeros(self.length, np.uint8)
-        word[self._free] = bits
-        return _transform(word)
+        """Return the codeword of ``size`` bits, along the last axis."""
+        words = np.zeros((*bits.shape[:-1], self.length), np.uint8)
+        words[..., self._free] = bits
+        return _transform(words)
 
     def decode(self, soft: Values, width: int) -> Bits:
         """Return up to ``width`` messages, the likeliest first, shape (n, size).

@@ -18,6 +18,7 @@ from PIL import Image
 
 from node.mark.dense import evidence
 from node.mark.pattern import DETAILS, EDGE, TINY, layout
+from node.mark.scaling import resized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,14 +124,14 @@ class Place:
             Image.Resampling.BICUBIC,
             fillcolor=float(level.min()),
         )
-        return np.asarray(image, np.float64)
+        return np.asarray(image, np.float64).clip(level.min(), level.max())
 
 
 def template(message: bytes) -> Spectra:
     """Return the conjugate spectrum of a tile in each orientation.
 
     :param message: as for ``Layout.signs``.
-    :returns: shape (8, DETAILS, GRID, GRID / 2 + 1).
+    :returns: shape (8, DETAILS, lines that are used).
     """
     plan = layout()
     signs = plan.signs(message)[plan.group]
@@ -143,7 +144,7 @@ def template(message: bytes) -> Spectra:
             other = int(np.abs(alike).argmax())
             said = _oriented(signs[..., detail], turns, mirrored=mirrored)
             tiles[index, other, middle, middle] = alike[other] * said
-    return np.fft.rfft2(tiles).conj().astype(np.complex64)
+    return np.fft.rfft2(tiles)[..., _USED].conj().astype(np.complex64)
 
 
 class Band:
@@ -164,7 +165,7 @@ class Band:
 
     def best(self, cell: float, turn: float, wanted: Spectra) -> Place:
         """Return the best place of a tile of one size and turn."""
-        products = (wanted[..., _USED] * self._lines(cell, turn)).sum(axis=1)
+        products = (wanted * self._lines(cell, turn)).sum(axis=1)
         spread = np.zeros((len(wanted), *_USED.shape), np.complex64)
         spread[:, _USED] = products
         fits = np.abs(np.fft.irfft2(spread, s=(GRID, GRID))).reshape(len(wanted), -1)
@@ -185,7 +186,7 @@ class Band:
             )
             place = max([place, *near], key=lambda found: found.score)
             step /= 2
-        products = wanted[place.orientation][:, _USED] * self._lines(place.cell, place.turn)
+        products = wanted[place.orientation] * self._lines(place.cell, place.turn)
         fine = np.linspace(-0.5, 0.5, 2 * RESOLUTION + 1) / RESOLUTION * 2
         waves = [
             np.exp(2j * np.pi / EDGE * np.outer(start + fine, cycles))
@@ -213,7 +214,9 @@ def places(
     if picture.min() == picture.max():
         return
     for side in SIDES:
-        level = _resized(picture, side / min(picture.shape))
+        scale = side / min(picture.shape)
+        rows, columns = (max(1, round(length * scale)) for length in picture.shape)
+        level = resized(picture, (rows, columns))
         for half, least, most in BANDS:
             if max(level.shape) < least * EDGE / 2:
                 continue
@@ -226,13 +229,6 @@ def places(
                 found = (band.best(cell, turn, spectra) for cell, turn in tried)
                 best = max(found, key=lambda place: place.score)
                 yield index, band.refine(best, spectra)
-
-
-def _resized(picture: Floats, scale: float) -> Floats:
-    rows, columns = (max(1, round(length * scale)) for length in picture.shape)
-    image = Image.fromarray(picture.astype(np.float32))
-    image = image.resize((columns, rows), Image.Resampling.LANCZOS)
-    return np.asarray(image, np.float64)
 
 
 def _oriented(values: Floats, turns: int, *, mirrored: bool) -> Floats:

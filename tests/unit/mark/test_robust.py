@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from sealing import sample
 
 from node.dicom import pixels, reader
 from node.errors import DoesNotFitError, UnreadableError
-from node.mark import robust
+from node.mark import reading, robust
+from node.mark.chance import ALLOWED, enough
 from node.mark.finding import find
 from node.mark.message import NOBODY, Hospital, is_genuine, own
+from node.mark.pattern import half_edge
+from node.mark.reading import gather, is_said, score
 from node.types import Carrier
 
 KEY = bytes(range(32))
@@ -201,6 +205,36 @@ def test_a_hospital_is_named_without_its_key_but_not_the_recipient():
     found = read(picture, Hospital(OURS.word))
     assert found.hospital.id == OURS.id
     assert found.recipient is None
+
+
+@pytest.mark.parametrize("name", [CT, CR])
+def test_the_mark_of_a_stranger_says_no_more_to_a_hospital_than_none(name):
+    carrier, window = loaded(name)
+    random = np.random.default_rng(3)
+    words = [random.bytes(size) for size in (12, 20) for _ in range(1000)]
+    for samples in (carrier.samples, robust.add(carrier, MESSAGE, window).samples):
+        picture = shown(samples, window)
+        says = gather(picture, half_edge(*picture.shape))
+        scores = np.array([score(says, word) for word in words])
+        assert abs(scores.mean()) < 0.1
+        assert scores.std() == pytest.approx(1, abs=0.1)
+        assert np.abs(scores).max() < enough(1)
+
+
+def test_who_is_looked_for_is_not_called_the_recipient_of_the_copy_of_another():
+    carrier, window = loaded(CT)
+    picture = shown(robust.add(carrier, MESSAGE, window).samples, window)
+    says = gather(picture, half_edge(*picture.shape))
+    assert is_said(says, MESSAGE)
+    assert not is_said(says, OURS.message(5))
+    says[256:512] *= np.random.default_rng(1).choice([1, -1], 256)  # nothing to decode is left
+    assert reading.read(says, [replace(OURS, recipients=(5, 77))]).recipient is None
+
+
+def test_the_more_is_tried_the_more_is_enough():
+    tried = [enough(10.0**power) for power in range(12)]
+    assert tried == sorted(tried)
+    assert NormalDist().cdf(-enough(1)) * 2 <= ALLOWED
 
 
 def test_words_are_proved_by_the_key_alone():
