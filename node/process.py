@@ -144,7 +144,7 @@ class Processor:
             bitmap=bitmap_of(route, logo),
             pseudonyms=self._pseudonyms_of(route),
             recovery=route.recovery,
-            visible=bool(route.visible),
+            visible=route.visible,
             evidence=self._clerk is not None,
             signatory=self._signatory_of(route),
             attachments=self._attachments_of(route, data),
@@ -193,6 +193,7 @@ class Processor:
                 "robust": int(made.robust),
                 "recovery_bytes": made.recovery_bytes,
                 "bitmap": int(made.bitmap),
+                "margin": int(made.margin),
             }
             if made.quality:
                 facts |= {

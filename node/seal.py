@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import node
 from node.crypto import record as records
-from node.dicom import headers, identity, marked, overlay, reader
+from node.dicom import headers, identity, margin, marked, overlay, reader
 from node.dicom import pixels as pixel_data
 from node.dicom import signatures as signed
 from node.dicom.declaration import Work
+from node.dicom.native import facts_of
 from node.errors import DoesNotFitError, ProofError, QualityError, UnsealableError
 from node.mark import coarse, logo, quality, robust
 from node.sealing import attachments
@@ -107,12 +108,21 @@ class Marker:
             return self._prove(obj, self._in_header(obj, order), order)
         try:
             pixels = pixel_data.load(obj, self._codec, lossy=order.lossy)
-            made = self._in_pixels_best(pixels, order)
+            made = self._in_pixels_shown(pixels, order)
         except (UnsealableError, DoesNotFitError):
             if order.carrier != "auto":
                 raise
             return self._prove(obj, self._in_header(obj, order), order)
         return self._prove(pixels.obj, made, order, pixels)
+
+    def _in_pixels_shown(self, pixels: Pixels, order: Order) -> Marked:
+        """Mark with the logo in a margin, where that is ordered, and can be and fits."""
+        ink = logo.decode(order.logo) if order.visible == "margin" and order.logo else None
+        page = None if ink is None else margin.add(pixels, ink)
+        if page is not None:
+            with suppress(DoesNotFitError, QualityError):
+                return replace(self._in_pixels_best(page, order), margin=True)
+        return self._in_pixels_best(pixels, order)
 
     def _in_pixels_best(self, pixels: Pixels, order: Order) -> Marked:
         """Mark with all that is ordered and fits: without the copy before without robust mark.
@@ -144,18 +154,21 @@ class Marker:
         self, pixels: Pixels, order: Order, added: Added | None, copy: bytes, attached: bytes
     ) -> Marked:
         draft = self._draft(pixels.obj, order, pixels.binding(), image=True)
+        changes = marked.with_elements(draft.changes, draft.obj, margin.elements(pixels))
+        draft = replace(draft, changes=changes)
+        sha256 = margin.cut(pixels, facts_of(pixels.obj).rows).sha256
         extras = Extras(added.undo if added else b"", copy, attached)
         carrier = replace(pixels.carrier, samples=added.samples) if added else pixels.carrier
         tag_key = self._sealer.tag_key(draft.binding)
         leaner = draft.copy is not None and order.pseudonyms is not None
         try:
-            payload = self._seal(draft, pixels.sha256, extras)
+            payload = self._seal(draft, sha256, extras)
             samples = self._embedder.embed(carrier, payload, tag_key)
             found = self._permitted(pixels, samples, robust=added is not None)
         except (DoesNotFitError, QualityError):
             if not leaner:
                 raise
-            payload = self._seal(replace(draft, raw=0), pixels.sha256, extras)
+            payload = self._seal(replace(draft, raw=0), sha256, extras)
             samples = self._embedder.embed(carrier, payload, tag_key)
             found = self._permitted(pixels, samples, robust=added is not None)
         extremes = int(samples.min()), int(samples.max())
@@ -215,7 +228,7 @@ class Marker:
             more = pseudonyms.enveloped(obj, changes.elements)
             changes = marked.with_elements(changes, obj, more)
             binding = replace(binding, sop_instance_uid=pseudonyms.uid(binding.sop_instance_uid))
-        if image and order.visible and order.logo:
+        if image and order.visible == "overlay" and order.logo:
             shown = overlay.elements(obj, logo.decode(order.logo))
             changes = marked.with_elements(changes, obj, shown)
         if order.signatory:

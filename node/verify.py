@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from node.crypto import record as records
-from node.dicom import compare, derived, encrypted, headers, identity, marked, reader, undo
+from node.dicom import compare, derived, encrypted, headers, identity, margin, marked, reader, undo
 from node.dicom import pixels as pixel_data
 from node.errors import (
     DamagedError,
@@ -208,6 +208,7 @@ class Examiner:
         extraction = _without_robust(pixels, extraction, record)
         evidence = replace(evidence, extraction=extraction)
         restored = pixels.restore(extraction.samples)
+        restored = margin.cut(restored, margin.rows_before(record.undo) or restored.facts.rows)
         pixels_exact = restored.holds(record.pixels_sha256, twin)
         verdict = replace(found, coerced=header.coerced)
         if extraction.altered or extraction.unplaced or not pixels_exact:

@@ -332,9 +332,9 @@ class RouteTable:
         "number of whoever gets the images, told by that mark; 0 for none",
     )
     visible: str = option(
-        read.unless_false(read.choice("overlay", later=("margin",))),
+        read.unless_false(read.choice("overlay", "margin")),
         False,
-        '"overlay" shows the logo over the image in viewers that draw overlays, or false',
+        '"overlay" shows the logo over the image in viewers with overlays, "margin" below it',
     )
     recovery: bool = option(
         read.flag, False, "seal a coarse copy into the image, which shows what was there if changed"

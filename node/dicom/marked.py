@@ -55,6 +55,7 @@ _PRIVATE_VRS = {
     ATTACHMENTS: "OB",
 }  # fmt: skip
 
+ROWS = 0x00280010  # always kept: whoever has the record knows how many there were
 SMALLEST, LARGEST = 0x00280106, 0x00280107
 MAC_PARAMETERS = 0x4FFE0001
 ICON_IMAGE = 0x00880200
@@ -178,9 +179,10 @@ def undo(obj: DicomObject, changes: Changes, *, raw: int | None) -> bytes:
     elements: dict[int, bytes | Was] = {}
     for tag in changes.touched:
         element = obj.index.get(tag)
+        most = None if tag == ROWS else raw
         if element is None:
             elements[tag] = Was.ABSENT
-        elif raw is not None and (tag >> 16 & 1 or element.end - element.start > raw):
+        elif most is not None and (tag >> 16 & 1 or element.end - element.start > most):
             elements[tag] = Was.IN_COPY
         else:
             elements[tag] = obj.data[element.start : element.end]

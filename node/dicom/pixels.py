@@ -136,7 +136,7 @@ class Pixels:
         """
         if _out_of_bounds(samples, self.carrier):
             raise ProofError("a sample is out of its bounds", code="bounds")
-        return replace(self, words=self._words_with(samples)).written_like(self.obj)
+        return _stored(self._words_with(samples), self.obj, self.facts, self.codec)
 
     def restore(self, samples: NDArray[np.int32]) -> Pixels:
         """Return these pixels with ``samples`` instead of the carrier's, cut to its bounds."""
@@ -154,13 +154,12 @@ class Pixels:
         facts = facts_of(obj)
         if facts.shape != self.facts.shape or facts.bits_allocated != self.facts.bits_allocated:
             raise UnsealableError("the header describes other pixels", code="geometry")
-        if obj.transfer_syntax_uid in NATIVE_SYNTAXES:
-            value = write_words(self.words, obj.index[PIXEL_DATA], facts, obj.encoding.order)
-            return Stored(value, obj.transfer_syntax_uid)
-        if self.codec is None:
-            raise UnsealableError("there is no codec for encapsulated pixels", code="no_codec")
-        value = self.codec.encode(self.words, facts, obj.transfer_syntax_uid)
-        return Stored(value, obj.transfer_syntax_uid)
+        return _stored(self.words, obj, facts, self.codec)
+
+    def with_words(self, words: Words) -> Pixels:
+        """Return an image of the same object with more or fewer rows in each frame."""
+        facts = replace(self.facts, rows=words.shape[1])
+        return Pixels(self.obj, facts, words, _carrier(self.obj, facts, words), self.codec)
 
     @property
     def window(self) -> tuple[float, float] | None:
@@ -251,6 +250,16 @@ def _native(obj: DicomObject, facts: Facts, words: Words) -> DicomObject:
     dataset = b"".join((before, pixel_head(obj, EXPLICIT_LE, len(value)), value, after))
     file = with_syntax(obj.file, EXPLICIT_LE) if obj.file else b""
     return replace(read_dataset(dataset, EXPLICIT_LE), file=file)
+
+
+def _stored(words: Words, obj: DicomObject, facts: Facts, codec: Codec | None) -> Stored:
+    """Return words as ``obj`` would hold them."""
+    if obj.transfer_syntax_uid in NATIVE_SYNTAXES:
+        value = write_words(words, obj.index[PIXEL_DATA], facts, obj.encoding.order)
+        return Stored(value, obj.transfer_syntax_uid)
+    if codec is None:
+        raise UnsealableError("there is no codec for encapsulated pixels", code="no_codec")
+    return Stored(codec.encode(words, facts, obj.transfer_syntax_uid), obj.transfer_syntax_uid)
 
 
 def _number(obj: DicomObject, keyword: str) -> float | None:

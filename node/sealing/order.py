@@ -22,7 +22,8 @@ class Order:
     :param carrier: ``"pixels"``, ``"header"``, or ``"auto"``: the header
         where the pixels cannot carry the payload.
     :param keep_file: restore preamble and meta information as well.
-    :param visible: show the logo over the image, as an overlay plane.
+    :param visible: ``"overlay"`` shows the logo over the image, as an overlay
+        plane, ``"margin"`` below it where there can be one; ``""`` does not.
     :param recovery: seal a coarse copy of the image into it, as good as fits.
     :param robust: the robust mark to add where there is enough picture for it
         (:mod:`node.sealing.copies`); empty for none.
@@ -43,7 +44,7 @@ class Order:
     robust: bytes = b""
     pseudonyms: Pseudonyms | None = None
     recovery: bool = False
-    visible: bool = False
+    visible: str = ""
     bitmap: bytes = b""
     evidence: bool = False
     signatory: Signatory | None = None
@@ -68,6 +69,7 @@ class Marked:
     :param carrier: ``"pixels"`` or ``"header"``.
     :param robust: whether the pixels carry the robust mark, too.
     :param bitmap: whether that carries the bitmap.
+    :param margin: whether the logo stands in a margin below the image.
     :param signatures: what was found of the digital signatures it came with.
     """
 
@@ -82,6 +84,7 @@ class Marked:
     robust: bool = False
     recovery_bytes: int = 0  #: of the coarse copy
     bitmap: bool = False
+    margin: bool = False
     signatures: tuple[Finding, ...] = ()
     attachments: int | None = None  #: how many are sealed with it; None if none were looked for
     evidence: Evidence | None = None  #: where it was asked for

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import node
-from node.dicom import marked, reader
+from node.dicom import margin, marked, reader
 from node.dicom.declaration import Work
 from node.dicom.elements import element_bytes
+from node.dicom.native import facts_of
 from node.errors import UnreadableError
 from node.mark import coarse
 from node.types import Region
@@ -89,8 +90,8 @@ def approximation(found: Examination, at: float) -> bytes | None:
     changes.elements[SOP_INSTANCE_UID] = element_bytes(
         SOP_INSTANCE_UID, "UI", own.encode(), obj.encoding
     )
-    samples = found.approximate
-    stored = found.pixels.restore(samples).written_like(obj)
+    shown = margin.cut(found.pixels.restore(found.approximate), facts_of(obj).rows)
+    samples, stored = shown.carrier.samples, shown.written_like(obj)
     extremes = int(samples.min()), int(samples.max())
     dataset = marked.dress(obj, changes, stored, private={}, extremes=extremes)
     syntax = stored.transfer_syntax_uid

@@ -229,7 +229,7 @@ class Route:
     lossy: str = "refuse"
     robust: str = ""  #: ``"id"`` or ``"bitmap"`` adds the hospital's robust mark
     recipient: int = 0  #: number of whoever gets the images, told by that mark
-    visible: str = ""  #: ``"overlay"`` shows the logo over the image
+    visible: str = ""  #: ``"overlay"`` shows the logo over the image, ``"margin"`` below it
     recovery: bool = False  #: seals a coarse copy of the image into it
     priority: int = 0
     threshold: int = 0

@@ -96,6 +96,23 @@ def test_a_folder_is_sealed_verified_and_restored_file_by_file_bit_for_bit(study
         assert pydicom.dcmread(marked / file).pixel_array.shape
 
 
+def test_with_the_logo_in_a_margin_every_file_comes_back_bit_for_bit(site, study, tmp_path):
+    shown = tmp_path / "site"
+    shutil.copytree(site, shown)
+    (route,) = (shown / "routes.d").glob("*.toml")
+    route.write_text(route.read_text().replace("#visible = false", 'visible = "margin"'))
+    marked, back = tmp_path / "marked", tmp_path / "back"
+    how = ("seal", "--route", "default", study, "-o", marked)
+    rows = nodectl("--config", shown, "--json", *how).rows
+    assert [row["margin"] for row in rows] == [True] * 3
+    nodectl("--config", shown, "verify", marked)
+    nodectl("--config", shown, "restore", marked, "-o", back)
+    for path in study.rglob("*.dcm"):
+        file = path.relative_to(study)
+        assert (back / file).read_bytes() == path.read_bytes()
+        assert pydicom.dcmread(marked / file).Rows > pydicom.dcmread(path).Rows
+
+
 def test_inspect_tells_what_an_object_is_and_nothing_about_the_patient(sealed, at, site):
     before, after = (at("inspect", path).rows[0] for path in (sample(), sealed))
     assert (before["sealed"], after["sealed"], after["carrier"]) == (False, True, "pixels")

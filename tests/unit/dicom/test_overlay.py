@@ -19,7 +19,7 @@ from node.types import VerdictKind
 
 INK = np.zeros((5, 7), np.bool_)
 INK[1, 2] = INK[4, 6] = INK[0, 0] = True
-ORDER = Order(received_at=RECEIVED_AT, logo=logo.encode(INK), visible=True)
+ORDER = Order(received_at=RECEIVED_AT, logo=logo.encode(INK), visible="overlay")
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
