@@ -27,6 +27,7 @@ from node.dicom import pixels, reader
 from node.dicom.codecs import Decoder
 from node.errors import DoesNotFitError, SealnodeError
 from node.mark import robust
+from node.mark.embedder import TiledEmbedder
 from node.mark.finding import find
 from node.mark.message import own
 from node.mark.quality import measure
@@ -48,6 +49,7 @@ NAMES = {
     "us-colour": "US1_UNCR.dcm",
 }
 RECIPIENT = 1042
+PAYLOAD = 1024  # bytes sealed beside the way back
 Z = 1.96  # of a 95 % interval
 
 
@@ -207,11 +209,22 @@ def load(name: str, path: Path) -> Scene:
 
 
 def measured(
-    name: str, path: Path, messages: int, seeds: int, attacks: list[str], *, configured: bool
+    name: str,
+    path: Path,
+    messages: int,
+    seeds: int,
+    attacks: list[str],
+    *,
+    configured: bool,
+    window: tuple[float, float] | None = None,
 ) -> dict:
-    """Mark one image with each message, and attack it with each seed."""
+    """Mark one image with each message, and attack it with each seed.
+
+    :param window: to display it by, instead of its own.
+    """
     try:
         scene = load(name, path)
+        scene = replace(scene, window=window or scene.window)
     except SealnodeError as error:
         return {"image": name, "skipped": str(error)}
     rows: list[dict] = []
@@ -245,16 +258,28 @@ def measured(
     return facts | {"rows": rows}
 
 
-def _costs(scene: Scene, added: robust.Added) -> dict[str, float]:
+def _costs(scene: Scene, added: robust.Added) -> dict[str, float | None]:
     before, after = scene.carrier.samples, added.samples
-    error = np.mean((displayed(after, scene.window) - displayed(before, scene.window)) ** 2)
     found = measure(before, after, scene.bits)
-    return {
+    facts: dict[str, float | None] = {
         "psnr_stored": round(found.psnr_stored, 1),
-        "psnr_displayed": round(10 * math.log10(255**2 / error), 1) if error else math.inf,
+        "psnr_displayed": _shown_psnr(scene, after),
         "max_change": found.max_change,
         "undo_bytes": len(added.undo),
     }
+    try:  # and the seal on top, that carries the way back
+        payload = np.random.default_rng(1).bytes(PAYLOAD + len(added.undo))
+        sealed = TiledEmbedder().embed(replace(scene.carrier, samples=after), payload, bytes(32))
+    except DoesNotFitError:
+        return facts | {"sealed_stored": None, "sealed_displayed": None}
+    stored = round(measure(before, sealed, scene.bits).psnr_stored, 1)
+    return facts | {"sealed_stored": stored, "sealed_displayed": _shown_psnr(scene, sealed)}
+
+
+def _shown_psnr(scene: Scene, samples: np.ndarray) -> float:
+    shown, before = (displayed(s, scene.window) for s in (samples, scene.carrier.samples))
+    error = float(np.mean((shown - before) ** 2))
+    return round(10 * math.log10(255**2 / error), 1) if error else math.inf
 
 
 def interval(good: int, count: int) -> tuple[float, float]:
@@ -293,8 +318,8 @@ def table(results: list[dict], attacks: list[str]) -> list[dict]:
 
 def markdown(results: list[dict], rows: list[dict]) -> str:
     lines = [
-        "| image | size | stored dB | displayed dB | max change | way back | exact |",
-        "|---|---|---|---|---|---|---|",
+        "| image | size | stored dB | displayed dB | max change | way back | exact | sealed: | |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for one in results:
         if "skipped" in one:
@@ -303,7 +328,8 @@ def markdown(results: list[dict], rows: list[dict]) -> str:
         size = "x".join(map(str, one["shape"]))
         lines.append(
             f"| {one['image']} | {size} | {one['psnr_stored']} | {one['psnr_displayed']} "
-            f"| {one['max_change']} | {one['undo_bytes']} B | {'yes' if one['exact'] else 'NO'} |"
+            f"| {one['max_change']} | {one['undo_bytes']} B | {'yes' if one['exact'] else 'NO'} "
+            f"| {one['sealed_stored']} | {one['sealed_displayed']} |"
         )
     lines += [
         "",
@@ -326,6 +352,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--attacks", nargs="*", default=list(ATTACKS), choices=list(ATTACKS))
     parser.add_argument(
+        "--window",
+        nargs=2,
+        type=float,
+        metavar=("LOW", "HIGH"),
+        help="stored values that are displayed as black and white, for all images",
+    )
+    parser.add_argument(
         "--stranger", action="store_true", help="the recipient is none that is configured"
     )
     parser.add_argument("--only", action="store_true", help="leave out the images of pydicom")
@@ -345,6 +378,7 @@ def main() -> None:
                 args.seeds,
                 args.attacks,
                 configured=not args.stranger,
+                window=tuple(args.window) if args.window else None,
             )
             for name, path in images.items()
         ]
