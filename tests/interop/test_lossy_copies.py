@@ -1,4 +1,4 @@
-"""Copies that DCMTK and ImageMagick make of a sealed object still say whose it was, and for whom."""
+"""Copies that DCMTK and ImageMagick make of a sealed image still say whose it was, and for whom."""
 
 from __future__ import annotations
 
