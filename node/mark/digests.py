@@ -39,6 +39,7 @@ class Digests:
     :param key: 32 bytes.
     :param ends: two values between which all samples are known to be; then
         it is perhaps known, too, which width suits every tile.
+    :param label: begins with the name of the format.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class Digests:
         samples: NDArray[np.int32],
         key: bytes,
         ends: tuple[int, int] = (LEAST, MOST),
+        *,
+        label: bytes = LABEL,
     ) -> None:
         self._tiles, self._samples = grid.tiles, samples
         self._small = _fits(*ends, WIDTHS[0][1])
-        self._gcm = AESGCM(hmac.digest(key, LABEL, hashlib.sha256))
+        self._gcm = AESGCM(hmac.digest(key, label, hashlib.sha256))
         self._known: dict[int, bytes] = {}
 
     def of(self, index: int) -> bytes:

@@ -15,7 +15,7 @@ from node.errors import DoesNotFitError, UnmarkedError
 from node.mark.base import Traits
 from node.mark.bounds import limits
 from node.mark.digests import Digests
-from node.mark.framing import Framer
+from node.mark.framing import TILES_1, Dialect, Framer
 from node.mark.planning import AMPLE, WORTH, Plan, first, plans, room
 from node.mark.reversible import NumpyKernel
 from node.mark.settings import AMPLITUDES, TAG_BYTES
@@ -24,7 +24,7 @@ from node.mark.writing import Writer
 from node.types import Extraction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -47,11 +47,13 @@ class _Found:
     """The tiles of one grid that prove themselves, all with shards of one length.
 
     :param samples: of the whole carrier; in these tiles the original.
+    :param label: of digests.
     """
 
     framer: Framer
     shards: dict[int, bytes]
     samples: NDArray[np.int32]
+    label: bytes
 
 
 class TiledEmbedder:
@@ -66,13 +68,14 @@ class TiledEmbedder:
     """
 
     name = "tiles-1"
+    dialect: Dialect = TILES_1
     traits = Traits(reversible=True, localises=True, robust=False)
 
     def __init__(self, *, amplitude: int = MOST, kernel: str = "auto", whole: bool = False) -> None:
         if not 1 <= amplitude <= MOST:
             raise ValueError(f"amplitude is 1 to {MOST}")
         self._amplitude = amplitude
-        self._kernel = _kernel(kernel)
+        self._kernel = self._choose(kernel)
         self._whole = whole
 
     def capacity(self, carrier: Carrier) -> int:
@@ -117,12 +120,16 @@ class TiledEmbedder:
                 return _conclude(field, found, key)
         raise UnmarkedError("no tile carries a mark under this key")
 
+    def _choose(self, kernel: str) -> Callable[[Field], Kernel]:
+        """Return what makes the kernel of a name."""
+        return _kernel(kernel)
+
     def _mark(
         self, carrier: Carrier, payload: bytes, key: bytes, most: int
     ) -> NDArray[np.int32] | None:
         """Try one plan after the other: first those that change least and survive most."""
         fields = self._fields(carrier)
-        writers = [Writer(field, self._kernel, payload, key) for field in fields]
+        writers = [Writer(field, self._kernel, payload, key, self.dialect) for field in fields]
         plan = first(writers[0].tiles, len(payload))
         least = AMPLE if len(writers) > 1 else 0
         if (marked := writers[0].write(plan, least)) is not None:
@@ -146,14 +153,15 @@ class TiledEmbedder:
         """Return the tiles that prove themselves; of several lengths, the commonest."""
         samples, revealed = self._kernel(field).reveal()
         least, most = field.ends
-        originals = Digests(field.grid, samples, key, (least - MOST, most + MOST))
+        ends, label = (least - MOST, most + MOST), self.dialect.digest
+        originals = Digests(field.grid, samples, key, ends, label=label)
         sizes: dict[int, list[tuple[int, int, bytes, bytes]]] = {}
         for index, (header, data) in revealed.items():
             read = index, header, data[TAG_BYTES:], data[:TAG_BYTES]
             sizes.setdefault(len(data) - TAG_BYTES, []).append(read)
         found = []
         for size, tiles in sizes.items():
-            framer = Framer(field.grid, size, key)
+            framer = Framer(field.grid, size, key, self.dialect)
             tags = framer.tags((tile[:3] for tile in tiles), originals)
             proven = {
                 index: shard
@@ -161,7 +169,7 @@ class TiledEmbedder:
                 if hmac.compare_digest(read, tag)
             }
             if proven:
-                found.append(_Found(framer, proven, samples))
+                found.append(_Found(framer, proven, samples, self.dialect.digest))
         return max(found, key=lambda found: len(found.shards), default=None)
 
 
@@ -203,7 +211,9 @@ def _conclude(field: Field, found: _Found, key: bytes) -> Extraction:
     unplaced = True
     if frame is not None:
         altered -= frozenset(frame.voids)
-        doubted, unplaced = found.framer.doubted(Digests(field.grid, samples, key), frame)
+        doubted, unplaced = found.framer.doubted(
+            Digests(field.grid, samples, key, label=found.label), frame
+        )
         altered |= doubted
     tiles = field.grid.tiles
     return Extraction(

@@ -1,6 +1,6 @@
 """The frame around a payload, and its shards: any k of them give it back.
 
-Format: docs/formats/mark-v1.md.
+Format: docs/formats/mark-v1.md, sections 7 and 8.
 """
 
 from __future__ import annotations
@@ -34,7 +34,26 @@ _HEAD = struct.Struct(">BBI")  # version, k - 1, then flag and length in one
 _VOIDS = 1 << 31
 _GEOMETRY = struct.Struct(">IIIII")  # rows, columns, frame rows, tiles, shard length
 _INDEX = struct.Struct(">I")
-_PLACE = struct.Struct(">IH")  # tile, header
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What formats that share frames, tiles and tags differ in.
+
+    :param name: the wire name, ASCII; begins every text that is authenticated.
+    :param place: how tile and header are packed in a tag.
+    """
+
+    name: bytes
+    place: struct.Struct
+
+    @property
+    def digest(self) -> bytes:
+        """The label of the digests."""
+        return self.name + b" digest\0"
+
+
+TILES_1 = Dialect(b"tiles-1", struct.Struct(">IH"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +93,9 @@ class Framer:
     :param key: 32 bytes.
     """
 
-    def __init__(self, grid: Grid, size: int, key: bytes) -> None:
+    def __init__(self, grid: Grid, size: int, key: bytes, dialect: Dialect = TILES_1) -> None:
         self.grid = grid
+        self._dialect = dialect
         self.size = size
         self._key = key
         self._about = _GEOMETRY.pack(*grid.shape, grid.frame_rows, len(grid.tiles), size)
@@ -90,7 +110,7 @@ class Framer:
 
         :param tiles: place, header and shard of each.
         """
-        start, place, digest = self._start(b"tile"), _PLACE.pack, originals.of
+        start, place, digest = self._start(b"tile"), self._dialect.place.pack, originals.of
         for index, header, shard in tiles:
             yield self._digest(b"".join((start, place(index, header), shard, digest(index))))
 
@@ -208,7 +228,7 @@ class Framer:
         return self._digest(b"".join((self._start(label), *parts)))
 
     def _start(self, label: bytes) -> bytes:
-        return b"tiles-1 " + label + b"\0" + self._about
+        return self._dialect.name + b" " + label + b"\0" + self._about
 
     def _digest(self, message: bytes) -> bytes:
         return hmac.digest(self._key, message, "sha256")[:TAG_BYTES]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from node.mark.digests import Digests
-from node.mark.framing import Frame, Framer, needed
+from node.mark.framing import TILES_1, Frame, Framer, needed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from node.mark.base import Kernel
+    from node.mark.framing import Dialect
     from node.mark.planning import Plan
     from node.mark.tiles import Field
 
@@ -31,9 +32,15 @@ class Writer:
     """
 
     def __init__(
-        self, field: Field, kernel: Callable[[Field], Kernel], payload: bytes, key: bytes
+        self,
+        field: Field,
+        kernel: Callable[[Field], Kernel],
+        payload: bytes,
+        key: bytes,
+        dialect: Dialect = TILES_1,
     ) -> None:
         self._field, self._make, self._payload, self._key = field, kernel, payload, key
+        self._dialect = dialect
 
     @property
     def tiles(self) -> int:
@@ -53,7 +60,7 @@ class Writer:
         repeated until the voids stay, and ends, since they only become more.
         So the doubtful tiles go first.
         """
-        framer = Framer(self._field.grid, plan.size, self._key)
+        framer = Framer(self._field.grid, plan.size, self._key, self._dialect)
         chosen, doubtful = self._kernel.choose(plan.size, plan.amplitude)
         headers = dict(enumerate(chosen))
         voids = {index for index, header in headers.items() if header < 0}
@@ -84,7 +91,8 @@ class Writer:
     @cached_property
     def _originals(self) -> Digests:
         field = self._field
-        return Digests(field.grid, field.samples, self._key, field.ends)
+        ends, label = field.ends, self._dialect.digest
+        return Digests(field.grid, field.samples, self._key, ends, label=label)
 
 
 class _Attempt:
