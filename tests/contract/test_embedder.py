@@ -14,6 +14,7 @@ from node.mark.classical.dft import FourierEmbedder
 from node.mark.classical.dwt_svd import SingularValueEmbedder
 from node.mark.classical.lsb import LsbEmbedder
 from node.mark.embedder import TiledEmbedder
+from node.mark.fine.embedder import FineEmbedder
 from node.types import Carrier
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ CLASSICAL = {
     "lsb": LsbEmbedder, "dct": CosineEmbedder,
     "dft": FourierEmbedder, "dwt-svd": SingularValueEmbedder,
 }  # fmt: skip
-REVERSIBLE = ["numpy", "numba", "whole"]
+REVERSIBLE = ["numpy", "numba", "whole", "fine", "fine-whole"]
 
 
 @pytest.fixture(params=REVERSIBLE)
@@ -59,6 +60,8 @@ def made(request) -> Embedder:
         return CLASSICAL[request.param]()
     if request.param == "whole":
         return TiledEmbedder(whole=True)
+    if request.param.startswith("fine"):
+        return FineEmbedder(amplitude=2, whole=request.param == "fine-whole")
     if request.param == "numba":
         pytest.importorskip("numba", reason="the extra 'fast' is not installed")
     return TiledEmbedder(kernel=request.param)
@@ -262,3 +265,12 @@ def test_a_small_payload_survives_the_loss_of_many_tiles():
     found = embedder.extract(replace(clean, samples=marked), KEY)
     assert found.payload == PAYLOAD[:256]
     assert np.array_equal(found.samples[:, 128:], clean.samples[:, 128:])
+
+
+def test_over_one_tile_the_finer_mark_changes_less():
+    clean = carrier(phantom(256, 256))
+    costs = [
+        np.square(kind(whole=True).embed(clean, PAYLOAD, KEY) - clean.samples).sum()
+        for kind in (TiledEmbedder, FineEmbedder)
+    ]
+    assert costs[1] < 0.8 * costs[0]

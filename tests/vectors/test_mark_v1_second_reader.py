@@ -191,14 +191,14 @@ class Tile:
         return data[:8], data[8:]
 
 
-def samples_of(values, key):
+def samples_of(values, key, name=b"tiles-1"):
     if all(-32768 <= v < 32768 for v in values):
         letter, words = b"h", [v.to_bytes(2, "little", signed=True) for v in values]
     elif all(0 <= v < 65536 for v in values):
         letter, words = b"H", [v.to_bytes(2, "little") for v in values]
     else:
         letter, words = b"i", [v.to_bytes(4, "little", signed=True) for v in values]
-    digest_key = hmac.new(key, b"tiles-1 digest\0", hashlib.sha256).digest()
+    digest_key = hmac.new(key, name + b" digest\0", hashlib.sha256).digest()
     gcm = Cipher(AES256(digest_key), GCM(bytes(12))).encryptor()
     gcm.authenticate_additional_data(b"".join(words))
     gcm.finalize()
@@ -262,6 +262,8 @@ def blocks_of(shards, k):
 
 
 class Reader:
+    name = b"tiles-1"
+
     def __init__(self, vector):
         self.vector = vector
         self.marked = vector.arrays["marked"].tolist()
@@ -301,7 +303,7 @@ class Reader:
             n.to_bytes(4, "big")
             for n in (self.rows, self.columns, self.frame_rows, len(self.tiles), size)
         )
-        text = b"tiles-1 " + label + b"\0" + about + x
+        text = self.name + b" " + label + b"\0" + about + x
         return hmac.new(self.vector.key, text, hashlib.sha256).digest()[:8]
 
     def prove(self, number):
@@ -368,7 +370,8 @@ class Reader:
         payload, voids, proof = frame
         altered -= set(voids)
         parts_ = [
-            i.to_bytes(4, "big") + samples_of(self.values(self.tiles[i], image), self.vector.key)
+            i.to_bytes(4, "big")
+            + samples_of(self.values(self.tiles[i], image), self.vector.key, self.name)
             for i in voids
         ]
         unplaced = False

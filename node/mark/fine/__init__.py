@@ -1,0 +1,1 @@
+"""The finer reversible mark, ``tiles-2``: docs/formats/mark-v2.md."""
