@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from node.crypto import record as records
@@ -85,6 +86,8 @@ class Examiner:
 
     :param copies: recognises lossy copies where the mark is gone.
     :param custodian: opens Encrypted Attributes where the header copy is gone.
+    :param finer: a slower mark, looked for where the embedder's is not found.
+    :param everywhere: look for that even in objects that do not say that they are sealed.
     """
 
     def __init__(
@@ -94,8 +97,12 @@ class Examiner:
         codec: Codec | None,
         copies: Copies | None = None,
         custodian: Custodian | None = None,
+        *,
+        finer: Embedder | None = None,
+        everywhere: bool = False,
     ) -> None:
         self._custodian = custodian
+        self._finer, self._everywhere = finer, everywhere
         self._copies = copies
         self._opener = opener
         self._embedder = embedder
@@ -122,13 +129,19 @@ class Examiner:
         except UnreadableError as error:
             return Examination(Verdict(VerdictKind.UNREADABLE, f"{error} ({error.code})"))
         binding = pixels.binding()
-        for key_id, key in self._opener.tag_keys(binding):
+        for embedder, (key_id, key) in product(self._marks(obj), self._opener.tag_keys(binding)):
             try:
-                extraction = self._embedder.extract(pixels.carrier, key)
+                extraction = embedder.extract(pixels.carrier, key)
             except UnmarkedError:
                 continue
             return self._examine_pixels(obj, pixels, binding, key_id, extraction, twin=twin)
         return self._without_mark(obj, pixels, "")
+
+    def _marks(self, obj: DicomObject) -> list[Embedder]:
+        """Return the marks that are looked for, each under all keys."""
+        said = marked.private_value(obj, marked.KEY_HINT) is not None
+        finer = self._finer if said or self._everywhere else None
+        return [self._embedder] if finer is None else [self._embedder, finer]
 
     def is_of(self, found: Examination, original: bytes) -> bool:
         """Return whether what was sealed is an original: its header and its pixels.

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         wiring.codec() as codec,
         reveals(config) as telling,
     ):
-        examiner = wiring.examiner(config, codec)
+        examiner = wiring.examiner(config, codec, everywhere=True)
         logos = Target(args.logo, args.files or [f.path for f in files]) if args.logo else None
         cargos = (
             Target(args.payload, args.files or [f.path for f in files]) if args.payload else None

@@ -10,6 +10,8 @@ from node.errors import SealnodeError, UnreadableError
 from node.mark.classical import NAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from node.cli.arguments import Parser
     from node.cli.objects import Named, Target
     from node.cli.output import Out
@@ -18,9 +20,13 @@ if TYPE_CHECKING:
     from node.sealing.classical import Found
 
 
-def add_embedder(parser: Parser, purpose: str) -> None:
+FINE = "fine"
+"""What the reversible mark that changes least is called on the command line."""
+
+
+def add_embedder(parser: Parser, purpose: str, names: Sequence[str] = NAMES) -> None:
     """Add ``--embedder``."""
-    parser.add_argument("--embedder", metavar="NAME", choices=NAMES, default="", help=purpose)
+    parser.add_argument("--embedder", metavar="NAME", choices=names, default="", help=purpose)
 
 
 def seal(

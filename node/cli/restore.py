@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     ):
         if args.destination and not files:
             score.count(EXIT[VerdictKind.UNMARKED])
-        examiner = wiring.examiner(config, codec)
+        examiner = wiring.examiner(config, codec, everywhere=True)
         single = args.files or [file.path for file in files]
         target = Target(args.output, single)
         with out.progress(len(files), "restoring") as step:

@@ -13,6 +13,7 @@ from node.cli.objects import Score, Target, named
 from node.cli.verify import numbers
 from node.config.values import nearest
 from node.errors import SealnodeError, UsageError
+from node.mark.classical import NAMES
 from node.types import Action, Route
 
 if TYPE_CHECKING:
@@ -36,12 +37,17 @@ EXAMPLES
   nodectl --config /etc/sealnode seal report.dcm -o sealed.dcm --carrier header
   nodectl --config /etc/sealnode seal image.dcm -o copy.dcm --recipient 1042
   nodectl --config /etc/sealnode seal study/ -o out/ --identity pseudonym
+  nodectl --config /etc/sealnode seal image.dcm -o sealed.dcm --embedder fine
   nodectl --config /etc/sealnode seal image.dcm -o t.dcm --embedder dct
 
---embedder takes a classical method instead, for comparison: lsb, dct, dft or
-dwt-svd. NONE IS REVERSIBLE: THE ORIGINAL CANNOT BE RESTORED FROM SUCH A FILE.
-It is a derived image with a UID of its own; no route ever makes one. What is
-proved is that the payload reads back. See docs/embedders.md.
+--embedder fine seals as ever, by the reversible mark that changes least
+(tiles-2), over each image as one tile. The price is that any edit destroys
+the payload and has no place.
+
+Any other --embedder is a classical method for comparison: lsb, dct, dft or
+dwt-svd. NONE OF THESE IS REVERSIBLE: THE ORIGINAL CANNOT BE RESTORED FROM
+SUCH A FILE. It is a derived image with a UID of its own; no route ever makes
+one. What is proved is that the payload reads back. See docs/embedders.md.
 
 EXIT STATUS
   0   every file was sealed; else the status of the first that was not:
@@ -85,13 +91,15 @@ def add_arguments(parser: Parser) -> None:
         help="add the robust mark, naming whoever gets the files by this number",
     )
     methods.add_embedder(
-        parser, "for comparison only, NOT REVERSIBLE: mark by lsb, dct, dft or dwt-svd instead"
+        parser,
+        "fine: change least, over one tile; lsb, dct, dft, dwt-svd: for comparison, NOT REVERSIBLE",
+        (methods.FINE, *NAMES),
     )
     parser.add_argument(
         "--payload",
         metavar="FILE",
         type=Path,
-        help="with --embedder: carry these bytes instead of the patient's record",
+        help="with a classical --embedder: carry these bytes instead of the patient's record",
     )
 
 
@@ -103,12 +111,13 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
     config = configured(args)
     route = _route(args.route, config)
-    if args.embedder:
+    fine = args.embedder == methods.FINE
+    if args.embedder and not fine:
         if args.identity == "pseudonym":
             raise UsageError("--embedder keeps the patient's identity; it has no pseudonyms")
         return _by_method(args, config, route, out)
     if args.payload:
-        raise UsageError("--payload needs --embedder")
+        raise UsageError("--payload needs a classical --embedder")
     _check_profile(args.profile, config)
     logo = wiring.logo(route.logo) if route else b""
     robust = wiring.copies(config).message(_to(route, args.recipient)) if route else b""
@@ -118,7 +127,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     files = named(args.files)
     target, score = Target(args.output, args.files), Score()
     with wiring.codec() as codec, out.progress(len(files), "sealing") as step:
-        marker = wiring.marker(config, codec)
+        marker = wiring.marker(config, codec, fine=fine)
         for file in files:
             place = target.place(file)
             data = file.path.read_bytes()

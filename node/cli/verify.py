@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     with sources(args, config, out) as files, wiring.codec() as codec:
         if args.destination and not files:
             score.count(EXIT[VerdictKind.UNMARKED])
-        examiner = wiring.examiner(config, codec)
+        examiner = wiring.examiner(config, codec, everywhere=True)
         pictures = (
             Target(args.picture, args.files or [f.path for f in files]) if args.picture else None
         )

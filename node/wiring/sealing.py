@@ -74,11 +74,15 @@ def check_keys(config: Config) -> None:
         raise ConfigError(found, hint="docs/keys.md says how to change over to profile fips")
 
 
-def embedder() -> Embedder:
-    """Return the mark that this version makes and reads."""
-    from node.mark.embedder import TiledEmbedder
+def embedder(*, fine: bool = False) -> Embedder:
+    """Return a mark that this version makes.
 
-    return TiledEmbedder()
+    :param fine: the one that changes least, over each image as one tile.
+    """
+    from node.mark.embedder import TiledEmbedder
+    from node.mark.fine.embedder import FineEmbedder
+
+    return FineEmbedder(whole=True) if fine else TiledEmbedder()
 
 
 def classical(name: str, codec: Codec) -> Method:
@@ -116,12 +120,24 @@ def codec() -> Iterator[Codec]:
         yield made
 
 
-def examiner(config: Config, codec: Codec) -> Examiner:
-    """Return what verifies and restores under every key of the ring."""
+def examiner(config: Config, codec: Codec, *, everywhere: bool = False) -> Examiner:
+    """Return what verifies and restores under every key of the ring.
+
+    :param everywhere: look for the finer mark even in objects that do not say that they are
+        sealed, which takes a while.
+    """
     from node.verify import Examiner
 
     ring = keys(config)
-    return Examiner(ring.opener(), embedder(), codec, copies(config), ring.custodian())
+    return Examiner(
+        ring.opener(),
+        embedder(),
+        codec,
+        copies(config),
+        ring.custodian(),
+        finer=embedder(fine=True),
+        everywhere=everywhere,
+    )
 
 
 def copies(config: Config) -> Copies:
@@ -131,14 +147,17 @@ def copies(config: Config) -> Copies:
     return Copies(config.hospitals.values(), keys(config).robust_key(), config.routes)
 
 
-def marker(config: Config, codec: Codec) -> Marker:
-    """Return what seals and proves; it needs no opening key."""
+def marker(config: Config, codec: Codec, *, fine: bool = False) -> Marker:
+    """Return what seals and proves; it needs no opening key.
+
+    :param fine: mark as little as can be: see :func:`embedder`.
+    """
     from node.config.quality import limits_of
     from node.seal import Marker
     from node.verify import Examiner
 
     check_keys(config)
-    ring, mark = keys(config), embedder()
+    ring, mark = keys(config), embedder(fine=fine)
     prover = Examiner(ring.prover(), mark, codec)
     return Marker(ring.sealer(), mark, codec, prover, partial(limits_of, config.quality))
 
