@@ -358,7 +358,8 @@ class Examiner:
             ours = set(undo.unpack(record.undo).elements)
             ours |= {tag for tag in obj.index if tag >> 16 == marked.PRIVATE_GROUP}
             return _Header(copy, exact=True, coerced=compare.differences(original, obj, ours))
-        return _Header(undone, exact=False, coerced=_known_differences(obj, record))
+        coerced = compare.known_differences(obj, record.attributes, record.undo)
+        return _Header(undone, exact=False, coerced=coerced)
 
 
 def _without_robust(pixels: Pixels, extraction: Extraction, record: Record) -> Extraction:
@@ -381,22 +382,6 @@ def _header_verdict(verdict: Verdict, header: _Header) -> Verdict:
         return replace(verdict, kind=VerdictKind.INTACT)
     reason = "the pixels are intact" if header.coerced else "the pixels are intact, the header not"
     return replace(verdict, kind=VerdictKind.HEADER_COERCED, reason=reason)
-
-
-def _known_differences(obj: DicomObject, record: Record) -> tuple[str, ...]:
-    """Compare what little of the original header the record itself holds, but for what we changed.
-
-    :raises UnreadableError: the undo data are damaged.
-    """
-    now = {attribute.tag: attribute.value.rstrip(b" \0") for attribute in identity.collect(obj)}
-    ours = undo.unpack(record.undo).elements
-    return tuple(
-        keyword
-        for attribute, (keyword, _) in zip(
-            record.attributes, identity.readable(record.attributes), strict=True
-        )
-        if attribute.tag not in ours and now.get(attribute.tag) != attribute.value.rstrip(b" \0")
-    )
 
 
 def _whole(pixels: Pixels | None) -> tuple[Region, ...]:

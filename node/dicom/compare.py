@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydicom.datadict import keyword_for_tag
 
+from node.dicom import identity, undo
 from node.dicom.elements import Encoding, items, walk
 from node.dicom.headers import OFFSET_TABLES
 from node.dicom.reader import PIXEL_DATA, implicit_vr
@@ -18,10 +19,11 @@ from node.dicom.recode import MAX_DEPTH, WORD_SIZES, turned
 from node.errors import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from node.dicom.elements import Buffer, Element
     from node.dicom.reader import DicomObject
+    from node.types import Attribute
 
 TRAILING_PADDING = 0xFFFCFFFC
 _BINARY = frozenset(WORD_SIZES) | {"OB", "UN"}
@@ -48,6 +50,22 @@ def differences(
             (found.data, theirs[tag], found.encoding),
             0,
         )
+    )
+
+
+def known_differences(
+    obj: DicomObject, attributes: Sequence[Attribute], undo_data: bytes
+) -> tuple[str, ...]:
+    """Return keywords of those attributes of the original that differ, but for what sealing changed.
+
+    :raises UnreadableError: the undo data are damaged.
+    """
+    now = {attribute.tag: attribute.value.rstrip(b" \0") for attribute in identity.collect(obj)}
+    ours = undo.unpack(undo_data).elements
+    return tuple(
+        keyword
+        for attribute, (keyword, _) in zip(attributes, identity.readable(attributes), strict=True)
+        if attribute.tag not in ours and now.get(attribute.tag) != attribute.value.rstrip(b" \0")
     )
 
 
