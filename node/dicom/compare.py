@@ -56,7 +56,7 @@ def differences(
 def known_differences(
     obj: DicomObject, attributes: Sequence[Attribute], undo_data: bytes
 ) -> tuple[str, ...]:
-    """Return keywords of those attributes of the original that differ, but for what sealing changed.
+    """Return keywords of attributes of the original that differ, but for what sealing changed.
 
     :raises UnreadableError: the undo data are damaged.
     """
