@@ -13,7 +13,8 @@ from node.mark.fine.kernel import FineKernel
 from node.mark.fine.plain import PlainEngine
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(QUICK, max_examples=2_000)
+WIDE = settings(QUICK, max_examples=300)
 
 
 def kernels():
@@ -45,7 +46,7 @@ def test_a_carrier_gives_back_payload_and_original(carrier, length, seed):
 
 
 @pytest.mark.slow
-@LONG
+@WIDE
 @given(*WHOLE)
-def test_two_thousand_carriers_give_back_payload_and_original(carrier, length, seed):
+def test_three_hundred_carriers_give_back_payload_and_original(carrier, length, seed):
     check_whole(carrier, length, seed, FineEmbedder())
