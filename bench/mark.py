@@ -66,7 +66,7 @@ class Counts:
     seeds: int = 1
     attacks: Sequence[str] = tuple(robust.ATTACKS)
     words: int = 50_000
-    searches: int = 40
+    searches: int = 20
     edits: int = 100_000
     file_edits: int = 300
     unmarked: int = 10_000
@@ -140,7 +140,7 @@ class Bench:
         chosen = list(images.items())[: counts.images]
         works = [
             self._pool.submit(alarms.scored, *image, counts.words, searches, marked=marked)
-            for marked, searches in ((False, counts.searches), (True, counts.searches // 10))
+            for marked, searches in ((False, counts.searches), (True, counts.searches // 4))
             for image in chosen
         ]
         return alarms.summary([work.result() for work in works])

@@ -193,23 +193,23 @@ def alarms(found: dict[str, Any]) -> str:
         f"words that are looked for included (`node/mark/chance.py`). {words:,} random words were "
         "scored in place, in pictures without a mark and in pictures that a stranger marked. Their "
         f"spread is at most {found['in_place_rms']}, 1 being that of chance; 3, 4 and 5 were "
-        f"reached by {tail['3']:,}, {tail['4']:,} and {tail['5']:,} (of normal deviates "
+        f"reached by {tail[0]:,}, {tail[1]:,} and {tail[2]:,} (of normal deviates "
         f"{words * 2.7e-3:,.0f}, {words * 6.33e-5:,.0f} and {words * 5.73e-7:,.1f}), the most was "
         f"{found['in_place_max']}; at least {found['in_place_enough']} is needed."
     )
     if "searched" in found:
         text += (
             f" {found['searched']} whole searches of {found['searched_pictures']} pictures without "
-            f"a mark, each for another random word, reached {found['searched_mean']} in the mean, "
-            f"{found['searched_max']} at most. Half their squares follow Gumbel's law with "
-            f"location {found['searched_location']} and scale {found['searched_scale']}; so one "
-            f"word in one search reaches the {found['searched_enough']} that is needed with a "
-            f"chance of {found['searched_chance']:.1g}, at most "
-            f"{found['searched_chance_95']:.1g} (95 %, by drawing again); {found['share']:.1g} is "
-            f"allowed. For 100 words {found['searched_hundred']} is needed. In "
-            f"{found['strangers']} searches of pictures that a stranger had marked the words alone "
-            f"reached {found['strangers_max']} at most; at least {found['strangers_enough']} is "
-            "needed."
+            f"a mark, each for another random word, found {found['peaks']} places that stand out "
+            f"by 6 or more, the best by {found['searched_max']}. Half the squares beyond that "
+            f"have a mean of {found['peaks_scale']} (at most {found['peaks_scale_95']}, 95 %, by "
+            "drawing again), normal deviates about 1. So one word in one search reaches the "
+            f"{found['searched_enough']} that is needed with a chance of "
+            f"{found['searched_chance']:.1g}, at most {found['searched_chance_95']:.1g} (95 %); "
+            f"{found['share']:.1g} is allowed. For 100 words {found['many_enough']} is needed, "
+            f"reached with a chance of {found['many_chance']:.1g}. In pictures that a stranger had "
+            f"marked {found['strangers']} words were searched for, and {found['strangers_named']} "
+            "named."
         )
     return _about(found) + _prose(text)
 
