@@ -6,7 +6,6 @@ import numpy as np
 
 from node.mark import quality
 from node.mark.embedder import TiledEmbedder
-from node.mark.fine.embedder import FineEmbedder
 from node.types import Carrier
 
 KEY = bytes(32)
@@ -24,9 +23,6 @@ def main() -> None:
             marked = TiledEmbedder().embed(Carrier(image, low, high, 256), PAYLOAD, KEY)
             quality.measure(image, marked, 15)
             TiledEmbedder().extract(Carrier(marked, low, high, 256), KEY)
-    fine = FineEmbedder(whole=True)
-    marked = fine.embed(Carrier(calm, low, high, 256), PAYLOAD, KEY)
-    fine.extract(Carrier(marked, low, high, 256), KEY)
 
 
 if __name__ == "__main__":
