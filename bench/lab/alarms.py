@@ -94,6 +94,7 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
         "in_place_tail": np.sum([one["tail"] for one in in_place], axis=0).tolist(),
         "in_place_enough": round(enough(1), 2),
         "share": ALLOWED / PARTS,
+        "peaks_from": PEAK,
     }
     kept = [peaks for one in found for peaks in one["peaks"]]
     searches = [[score for score in peaks if score >= PEAK] for peaks in kept]
