@@ -6,15 +6,13 @@ from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from property.test_mark import TILES, WHOLE, check_tiles, check_whole
+from property.test_mark import TILES, check_tiles
 
-from node.mark.fine.embedder import FineEmbedder
 from node.mark.fine.kernel import FineKernel
 from node.mark.fine.plain import PlainEngine
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(QUICK, max_examples=200)
-WIDE = settings(QUICK, max_examples=50)
 
 
 def kernels():
@@ -32,16 +30,3 @@ def test_a_tile_gives_back_data_and_original(carrier, cuts, amplitude, size):
 @given(*TILES)
 def test_two_hundred_tiles_give_back_data_and_original(carrier, cuts, amplitude, size):
     check_tiles(carrier, cuts, amplitude, size, kernels)
-
-
-@QUICK
-@given(*WHOLE)
-def test_a_carrier_gives_back_payload_and_original(carrier, length, seed):
-    check_whole(carrier, length, seed, FineEmbedder(amplitude=2))
-
-
-@pytest.mark.slow
-@WIDE
-@given(*WHOLE)
-def test_fifty_carriers_give_back_payload_and_original(carrier, length, seed):
-    check_whole(carrier, length, seed, FineEmbedder(whole=True))
