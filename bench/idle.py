@@ -92,10 +92,10 @@ def share(pids: dict[int, str], seconds: float) -> dict[str, float]:
 
 def stage(command: str) -> str:
     """Return what a process is for."""
-    words = command.split()
-    if "--supervised" in words:
-        return words[words.index("serve") + 1]
-    return "parent" if "serve" in words else "codec"
+    name, _, stage = command.partition(":")
+    if name == "nodectl":
+        return stage
+    return "parent" if "serve" in command.split() else "codec"
 
 
 def memory(pids: dict[int, str]) -> dict[str, Any]:

@@ -25,13 +25,15 @@ class Usage:
 
 
 def family(leader: int) -> dict[int, str]:
-    """Return every living process of a session, with its command line."""
+    """Return every living process of a session, with its name or else its command line."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
             if int(fields[3]) == leader and fields[0] != "Z":
-                found[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ")
+                name = (folder / "comm").read_text().strip()
+                command = (folder / "cmdline").read_text().replace("\0", " ")
+                found[int(folder.name)] = name if ":" in name else command
     return found
 
 

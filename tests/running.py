@@ -19,6 +19,7 @@ from node import wiring
 from node.cli.main import run
 from node.config.load import load
 from node.failpoint import VARIABLE
+from node.wiring.stages import STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,9 +177,9 @@ class RunningNode:
         for status in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
                 fields = status.read_text().rpartition(")")[2].split()
-                words = (status.parent / "cmdline").read_text().split("\0")
-                of_node = int(fields[2]) == self._process.pid and "--supervised" in words
-                if of_node and (not stage or stage in words):
+                name = (status.parent / "comm").read_text().strip().partition(":")
+                of_node = int(fields[2]) == self._process.pid and name[0] == "nodectl"
+                if of_node and (name[2] == stage or (not stage and name[2] in STAGES)):
                     found.append(int(status.parent.name))
         return found
 
