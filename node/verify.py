@@ -74,11 +74,13 @@ class _Header:
     :param original: a header (:mod:`node.dicom.headers`).
     :param exact: its digest is the sealed one.
     :param coerced: keywords of what differs from it in the object at hand.
+    :param parsed: what it is a header of, if that is at hand.
     """
 
     original: bytes | None
     exact: bool
     coerced: tuple[str, ...]
+    parsed: DicomObject | None = None
 
 
 class Examiner:
@@ -232,7 +234,8 @@ class Examiner:
                 evidence = replace(evidence, approximate=again.samples)
         else:
             verdict = _header_verdict(verdict, header)
-        file = marked.rebuild(header.original, restored, record.file) if header.original else None
+        whole = header.original
+        file = marked.rebuild(whole, restored, record.file, header.parsed) if whole else None
         return replace(
             evidence,
             verdict=verdict,
@@ -353,7 +356,7 @@ class Examiner:
         except (UnreadableError, UnsealableError):
             undone = None
         if undone is not None and _digest(undone) == record.object_sha256:
-            return _Header(undone, exact=True, coerced=())
+            return _Header(undone, exact=True, coerced=(), parsed=original)
         if copy is not None and original is not None:
             ours = set(undo.unpack(record.undo).elements)
             ours |= {tag for tag in obj.index if tag >> 16 == marked.PRIVATE_GROUP}

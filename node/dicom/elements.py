@@ -116,7 +116,7 @@ def walk(  # noqa: C901, PLR0912 - one hot loop: a call per element doubles its 
     long = layout.length.unpack_from
     short_vrs = SHORT_VRS
     found: list[Element] = []
-    add = found.append
+    add, new = found.append, tuple.__new__  # as Element() does it, without its call
     at = start
     last = stop - 8
     while at <= last:
@@ -147,7 +147,7 @@ def walk(  # noqa: C901, PLR0912 - one hot loop: a call per element doubles its 
             end_of_value = end = value + length
             if end > stop:
                 raise _truncated(at)
-        add(Element(group << 16 | number, vr, at, value, end_of_value, end))
+        add(new(Element, (group << 16 | number, vr, at, value, end_of_value, end)))
         at = end
         if len(found) > MAX_ELEMENTS:
             raise UnreadableError("the data set has too many elements", code="too_many")

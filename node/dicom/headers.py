@@ -68,6 +68,14 @@ def header_bytes(obj: DicomObject) -> bytes:
     :raises UnsealableError: the elements are not in order (code ``order``), or
         Pixel Data end in a delimiter that has a length (code ``delimiter``).
     """
+    known = obj.memo.get("header")
+    if isinstance(known, bytes):
+        return known
+    obj.memo["header"] = header = _header_bytes(obj)
+    return header
+
+
+def _header_bytes(obj: DicomObject) -> bytes:
     before, after = assemble(obj, dict.fromkeys(offset_tags(obj)))
     element = obj.index.get(PIXEL_DATA)
     if element is None:

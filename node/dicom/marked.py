@@ -233,7 +233,12 @@ def undress(obj: DicomObject, undo_data: bytes, original: DicomObject | None = N
     return pack_header(syntax, before, head, inside, after)
 
 
-def rebuild(original: bytes, pixels: Pixels | None, file: bytes = b"") -> bytes:
+def rebuild(
+    original: bytes,
+    pixels: Pixels | None,
+    file: bytes = b"",
+    parsed: DicomObject | None = None,
+) -> bytes:
     """Return the Part 10 file of an original header and restored pixels.
 
     :param original: a header (see :mod:`node.dicom.headers`).
@@ -242,8 +247,9 @@ def rebuild(original: bytes, pixels: Pixels | None, file: bytes = b"") -> bytes:
         alone: use :func:`refill` for that.
     :param file: preamble and meta information of the original file; without
         it they are made anew.
+    :param parsed: what ``original`` is a header of, if that is at hand.
     """
-    obj = parse_header(original)
+    obj = parsed or parse_header(original)
     value = b"" if pixels is None else pixels.written_like(obj).value
     return _file(obj, fill(original, value), file)
 

@@ -81,6 +81,14 @@ def facts_of(obj: DicomObject) -> Facts:
         marked: codes ``no_pixels``, ``float``, ``palette``, ``one_bit``,
         ``bits_32``, ``photometric``, ``geometry``.
     """
+    known = obj.memo.get("facts")
+    if isinstance(known, Facts):
+        return known
+    obj.memo["facts"] = facts = _facts(obj)
+    return facts
+
+
+def _facts(obj: DicomObject) -> Facts:
     if PIXEL_DATA not in obj.index:
         if any(tag in obj.index for tag in FLOAT_PIXELS):
             raise UnsealableError("the pixels are floating-point numbers", code="float")

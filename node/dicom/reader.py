@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,7 @@ class DicomObject:
         never was a file.
     :param elements: the top-level elements in the order in which they stand.
     :param index: the same by tag.
+    :param memo: what was found out about it, by whom, so that it need not be found out again.
     """
 
     data: Buffer
@@ -69,6 +70,7 @@ class DicomObject:
     encoding: Encoding
     elements: tuple[Element, ...]
     index: dict[int, Element]
+    memo: dict[str, object] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @property
     def dataset(self) -> bytes:

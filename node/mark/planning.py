@@ -56,16 +56,18 @@ def plans(rooms: Sequence[int], length: int, amplitude: int) -> list[Plan]:
     :param rooms: about how many bytes fit in each tile at this amplitude.
     """
     count, ordered = len(rooms), sorted(rooms)
+    number = groups(count)
     fitted = {
-        -(-(length + overhead(count, voids)) // (k * groups(count)))
-        for voids in (0, 1)
-        for k in EXACT
+        -(-(length + overhead(count, voids)) // (k * number)) for voids in (0, 1) for k in EXACT
     }
     found = []
     for size in fitted.union(SIZES):
         voids = bisect_left(ordered, TAG_BYTES + size)
+        most = (count - voids) // number
+        if length > most * number * size:  # tells most sizes apart without more ado
+            continue
         k = needed(count, voids, length, size)
-        if k > (count - voids) // groups(count):
+        if k > most:
             continue
         live = _live(rooms, size)
         if k <= live and size < 1 << LENGTH_BITS:
