@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import struct
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from archive import Archive
 from modality import Modality, Sent, images
@@ -30,6 +30,7 @@ from network import CT, EXPLICIT_LE, associate_rq, connect, pdu, receive_pdu
 from processes import cpu, family, reset_peaks, together, usage
 from running import RunningNode, wait_for
 
+from bench.lab.circumstances import circumstances
 from node.types import EntryState
 
 RESULTS = Path(__file__).with_name("results")
@@ -129,7 +130,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=300, help="MiB of the large object")
     parser.add_argument("--images", type=int, default=50, help="CT images to seal and send")
     args = parser.parse_args()
-    report: dict[str, Any] = {"cores": os.cpu_count(), "seconds": args.seconds}
+    report: dict[str, Any] = circumstances() | {"seconds": args.seconds}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         archive = stack.enter_context(Archive(folder / "pacs", aet="PACS"))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from node.types import Event
 
 CRASHES = 3  # so many in a row and a person must look
-POLL_SECONDS = 0.2  # how long a stop, or a lost ring, may go unnoticed
+POLL_SECONDS = 0.5  # how long a stop, or a lost ring, may go unnoticed
 MAX_PAUSE_SECONDS = 30.0  # the longest pause of a stage that fails again and again
 
 log = structlog.get_logger()

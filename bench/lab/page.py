@@ -37,6 +37,7 @@ def benchmarks(results: Path) -> str:
     """Return the page; a section without results says how to get them."""
     sections = {
         "node": ("The node beside Orthanc", node),
+        "idle": ("What a node takes at rest", idle),
         "retrieve": ("Retrieving through the node", retrieve),
         "mark": ("The mark", mark),
         "shares": ("Shares", shares),
@@ -291,6 +292,29 @@ def node(report: dict[str, Any]) -> str:
             f"{pss} MiB PSS, {rss} MiB RSS (goal: 400 MiB).\n"
         )
     return "\n".join(parts)
+
+
+def idle(report: dict[str, Any]) -> str:
+    """Return the processes of a node at rest."""
+    start, after = report["memory_at_start"], report["memory_after_images"]
+    grew = "; ".join(f"{size}: {grown} MiB" for size, grown in report["receiver_grew"].items())
+    text = (
+        f"With no association a node takes {report['cpu_percent_alone']['all']} % of one core, "
+        f"with {report['associations']} idle ones {report['cpu_percent_idle']['all']} % (goal: 1), "
+        f"each measured over {report['seconds']:.0f} s. "
+        f"So much does the receiving process grow by an object of a size, at its highest: {grew}. "
+        "Memory in MiB, what processes share counted once for all (PSS) or in each (RSS), after "
+        "the start and after images were sealed and sent:"
+    )
+    rows = [
+        [name, start["each"][name]["pss"], start["each"][name]["rss"], one["pss"], one["rss"]]
+        for name, one in after["each"].items()
+        if name in start["each"]
+    ]
+    rows = [[row[0].split()[0], *row[1:]] for row in rows]
+    rows.append(["all (goal: 400)", start["pss"], start["rss"], after["pss"], after["rss"]])
+    head = ["process", "PSS at start", "RSS at start", "PSS after", "RSS after"]
+    return _about(report) + _prose(text) + _table(head, rows)
 
 
 def _race(section: dict[str, Any]) -> str:
