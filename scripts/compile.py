@@ -5,4 +5,4 @@ from __future__ import annotations
 from node.mark.rehearsal import rehearse
 
 if __name__ == "__main__":
-    rehearse()
+    rehearse(finer=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from node.mark.fine.model import PRICES
 from node.types import Region
 
 FOLDER = Path(__file__).parent / "mark-v2"
-KERNELS = ["numpy"]
+KERNELS = ["numpy", "numba"] if find_spec("numba") else ["numpy"]
 PRICE_LIST = FOLDER / "prices.txt"
 VECTORS = {path.stem: load(path) for path in sorted(FOLDER.glob("*.txt")) if path != PRICE_LIST}
 MARKED = [name for name, vector in VECTORS.items() if "samples" in vector.arrays]

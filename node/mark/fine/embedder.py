@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from node.mark.embedder import TiledEmbedder
@@ -39,6 +40,10 @@ class FineEmbedder(TiledEmbedder):
 
 
 def _engine(name: str) -> Engine:
-    if name in {"numpy", "auto"}:
+    if name == "numpy" or (name == "auto" and find_spec("numba") is None):
         return PlainEngine()
+    if name in {"numba", "auto"}:
+        from node.mark.fine.fast import NumbaEngine  # noqa: PLC0415 - an extra that may be absent
+
+        return NumbaEngine()
     raise ValueError(f"no kernel is called {name!r}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from node.mark.fine.model import STATE_BITS, Model, layout
-from node.mark.fine.plain import PlainEngine, Sheet
+from node.mark.fine.model import AMPLITUDES, STATE_BITS, Model, layout
+from node.mark.fine.plain import PlainEngine, Sheet, Written
 from node.mark.fine.search import Search
 from node.mark.settings import LEAD_BITS, TAG_BYTES, from_bits, read_size, size_bits, to_bits
 from node.mark.tiles import Patch
@@ -38,11 +38,11 @@ class Engine(Hashable, Protocol):
         ...
 
     def count(self, sheet: Sheet, marked: Samples, amplitude: int) -> NDArray[np.int64]:
-        """Count samples by predictor, class and distance."""
+        """Count samples that have room, by predictor, class and distance."""
         ...
 
-    def write(self, sheet: Sheet, model: Model, bits: list[int]) -> tuple[Samples, int, int] | None:
-        """Return the samples moved, where the message ends, and the last state."""
+    def write(self, sheet: Sheet, model: Model, bits: list[int]) -> Written:
+        """Move the samples as the message says."""
         ...
 
     def read(
@@ -62,6 +62,7 @@ class FineKernel:
         self._field = field
         self._engine = engine or PlainEngine()
         self._search = Search(self._engine)
+        self._vain: dict[tuple[int, int], int] = {}
         self.name = self._engine.name
 
     def rooms(self, amplitude: int) -> list[int]:
@@ -73,14 +74,8 @@ class FineKernel:
 
         No tile is doubtful: what is chosen was tried out.
         """
-        found = []
-        for index in self._tiles():
-            desk = _desk(self._field.patch(index))
-            model = (
-                self._search.choose(desk[0], _length(desk[0], size), amplitude) if desk else None
-            )
-            found.append(-1 if model is None else model.number)
-        return found, set()
+        models = [self._choose(index, size, amplitude) for index in self._tiles()]
+        return [-1 if model is None else model.number for model in models], set()
 
     def second(
         self,
@@ -93,11 +88,11 @@ class FineKernel:
             model, desk = Model.of(first), _desk(self._field.patch(index))
             if desk is None:
                 continue
-            other = self._search.settle(
+            other, written = self._search.settle(
                 desk[0], model, _message(self._field.patch(index), desk[1], message), 1
             )
-            if other is not None:
-                found[index] = other[0].number
+            if not written.left:
+                found[index] = other.number
         return found
 
     def hide(self, data: Mapping[int, tuple[int, bytes]], marked: Samples) -> set[int]:
@@ -130,18 +125,35 @@ class FineKernel:
         bits = self._search.room(desk[0], amplitude) if desk else 0
         return max(0, bits - LEAD_BITS) // 8
 
+    def _choose(self, index: int, size: int, amplitude: int) -> Model | None:
+        """Find a model for a tile; amplitudes at which less did not fit are not tried again."""
+        desk = _desk(self._field.patch(index))
+        if desk is None:
+            return None
+        bits = _length(desk[0], size)
+        grades = [
+            grade
+            for grade, step in enumerate(AMPLITUDES)
+            if step <= amplitude and bits < self._vain.get((index, grade), bits + 1)
+        ]
+        model = self._search.choose(desk[0], bits, grades)
+        for grade in grades:
+            if model is None or grade < model.grade:
+                self._vain[index, grade] = bits
+        return model
+
     def _hide(self, patch: Patch, header: int, data: bytes) -> Samples | None:
         model, desk = Model.of(header), _desk(patch)
         if desk is None:
             return None
         sheet, spots = desk
         written = self._engine.write(sheet, model, _message(patch, spots, data))
-        if written is None:
+        if written.left:
             return None
-        samples, stop, state = written
-        lowest = (model.packed(sheet.layout) << sheet.layout.stop_bits | stop) << STATE_BITS | state
-        samples[spots] |= np.array(to_bits(lowest, sheet.layout.bits), dtype=np.int32)
-        return samples
+        where = model.packed(sheet.layout) << sheet.layout.stop_bits | written.stop
+        lowest = to_bits(where << STATE_BITS | written.state, sheet.layout.bits)
+        written.samples[spots] |= np.array(lowest, dtype=np.int32)
+        return written.samples
 
     def _reveal(self, patch: Patch) -> tuple[int, bytes, Samples] | None:
         desk = _desk(patch)

@@ -84,6 +84,21 @@ class Sheet:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What came of writing a message.
+
+    :param samples: as they were moved.
+    :param left: bits that did not fit.
+    :param stop: where the message ends; it and ``state`` say nothing if bits are left.
+    """
+
+    samples: Samples
+    left: int
+    stop: int
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """The samples of one quarter grid as they are now.
 
@@ -126,8 +141,9 @@ class PlainEngine:
         return chances(amplitude, shape, price)
 
     def count(self, sheet: Sheet, marked: Samples, amplitude: int) -> Table:
-        """Count samples by predictor, class and distance, as they are met in writing ``marked``.
+        """Count samples that have room, by predictor, class and distance.
 
+        :param marked: they are met as they are in writing this.
         :returns: shape (predictors, classes, LEVELS * QUARTERS * amplitude).
         """
         size = LEVELS * QUARTERS * amplitude
@@ -135,21 +151,20 @@ class PlainEngine:
         met = sheet.samples.copy()
         for grid in GRIDS:
             part = _part(grid)
-            value = sheet.samples[part]
-            inside = (sheet.low[part] <= value) & (value <= sheet.high[part])
+            value, low, high = sheet.samples[part].astype(np.int64), sheet.low[part], sheet.high[part]
+            inside = (low <= value) & (value <= high)
             sums, classes = _surroundings(met, grid)
             for index in range(len(PREDICTORS)):
-                away = abs(QUARTERS * value.astype(np.int64) - _guess(sums, index))
-                counted = inside & (away < size)
+                error = QUARTERS * value - _guess(sums, index)
+                away, room = abs(error), np.where(error >= 0, high - value, value - low)
+                counted = inside & (away < size) & (room >= amplitude)
                 spots = classes[counted] * size + away[counted]
                 found[index] += np.bincount(spots, minlength=found.shape[1])
             met[part] = marked[part]
         return found.reshape(len(PREDICTORS), len(FLOORS), size)
 
-    def write(self, sheet: Sheet, model: Model, bits: list[int]) -> tuple[Samples, int, int] | None:
-        """Return the samples moved, where the message ends, and the last state.
-
-        None if the message is too long.
+    def write(self, sheet: Sheet, model: Model, bits: list[int]) -> Written:
+        """Move the samples as the message says.
 
         :param bits: the message, STATE_BITS at least.
         """
@@ -163,8 +178,8 @@ class PlainEngine:
                 samples[_part(grid)][row, hits] += layer.way[row, hits]
                 done += 1
                 if not stack.content and (done % unit == 0 or done == total):
-                    return samples, -(-done // unit) - 1, stack.state - LEAST
-        return None
+                    return Written(samples, 0, -(-done // unit) - 1, stack.state - LEAST)
+        return Written(samples, max(len(stack.content), 1), 0, 0)
 
     def read(
         self, sheet: Sheet, model: Model, stop: int, state: int

@@ -23,11 +23,13 @@ from node.mark.fine.model import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from node.mark.fine.kernel import Engine
     from node.mark.fine.model import Layout
-    from node.mark.fine.plain import Sheet
+    from node.mark.fine.plain import Sheet, Written
 
     Samples = NDArray[np.int32]
     Table = NDArray[np.int64]
@@ -43,11 +45,14 @@ UNIT = 256
 SPREAD, CHEAP = (0, 4, 5), (0, 2, 4)
 """Predictors and coarse prices that tell how much fits at most."""
 
-STEPS = (0, 1, 1, 2, 2, 4, 4, 8, 8, 16, 16, 32, 32, 64, 64)
+STEPS = (1, 1, 2, 2, 4, 4, 8, 8, 16, 16, 32, 32, 64, 64)
 """How far a price is lowered, one time after the other, until the message fits."""
 
-SAFER = (0, 8, 16)
-"""Bits in a hundred that are reckoned with beyond those needed, if it did not fit before."""
+PATIENCE = 2
+"""So many lower prices one after the other may leave no fewer bits than the best before."""
+
+TURNS = 3
+"""Models that are tried where none fits, each for the samples as the one before left them."""
 
 
 @cache
@@ -94,18 +99,16 @@ class Search:
             )
         return most - most // 6
 
-    def choose(self, sheet: Sheet, bits: int, amplitude: int) -> Model | None:
+    def choose(self, sheet: Sheet, bits: int, grades: Iterable[int]) -> Model | None:
         """Return the model for a message of so many bits; None if none carries it.
 
-        The least amplitude that carries is taken. A first model is tried with
+        The first grade of amplitude that carries is taken. A first model is tried with
         a message of no meaning, and a second one made for the samples as they
         are met then: those that moved before make the rest harder to predict.
         """
         noise = hashlib.shake_256(bits.to_bytes(4, "big")).digest(-(-bits // 8))
         trial = np.unpackbits(np.frombuffer(noise, dtype=np.uint8))[:bits].tolist()
-        for grade, step in enumerate(AMPLITUDES):
-            if step > amplitude:
-                break
+        for grade in grades:
             first = self._try(sheet, sheet.samples, grade, trial)
             if first is None:
                 continue
@@ -118,35 +121,42 @@ class Search:
         self, sheet: Sheet, marked: Samples, grade: int, trial: list[int]
     ) -> tuple[Model, Samples] | None:
         """Return a model for samples as they are met in writing ``marked``, and what it makes."""
-        counts = self._engine.count(sheet, marked, AMPLITUDES[grade])
         odds = _Reckoning(self._engine, AMPLITUDES[grade], sheet.layout)
-        for more in SAFER:
-            model = _model(odds, counts, grade, len(trial) + len(trial) * more // 100)
+        for _ in range(TURNS):
+            counts = self._engine.count(sheet, marked, AMPLITUDES[grade])
+            model = _model(odds, counts, grade, len(trial))
             if model is None:
                 break
-            found = self.settle(sheet, model, trial, 0)
-            if found is not None:
-                return found
+            model, written = self.settle(sheet, model, trial, 0)
+            marked = written.samples
+            if not written.left:
+                return model, marked
         return None
 
     def settle(
         self, sheet: Sheet, model: Model, message: list[int], lower: int
-    ) -> tuple[Model, Samples] | None:
-        """Return the model with the highest price at which a message fits, and the samples then.
+    ) -> tuple[Model, Written]:
+        """Return the model with the highest price at which a message fits, and what it wrote.
+
+        If none is found, that which leaves the fewest bits of those tried.
 
         :param lower: how much lower the price is at least.
         """
         stride = sheet.layout.strides[-1]
-        price = model.price - lower * stride
-        for step in STEPS:
+        price = max(0, model.price - lower * stride)
+        best = replace(model, price=price)
+        found = self._engine.write(sheet, best, message)
+        vain = 0
+        for step in (step for step in STEPS if step >= stride):
+            if not found.left or price == 0 or vain == PATIENCE:
+                break
             price = max(0, price - step // stride * stride)
             tried = replace(model, price=price)
             written = self._engine.write(sheet, tried, message)
-            if written is not None:
-                return tried, written[0]
-            if price == 0:
-                return None
-        return None
+            vain += 1
+            if written.left < found.left:
+                best, found, vain = tried, written, 0
+        return best, found
 
 
 def _harm(sheet: Sheet, marked: Samples) -> int:
