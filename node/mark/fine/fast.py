@@ -64,7 +64,9 @@ class NumbaEngine:
         top, state = len(bits) - STATE_BITS, LEAST | from_bits(bits[:STATE_BITS])
         content[:top] = bits[: STATE_BITS - 1 : -1]
         bounds = sheet.low, sheet.high
-        done, top, state = _write(samples, bounds, _tables(model), (content, top, state), sheet.unit())
+        done, top, state = _write(
+            samples, bounds, _tables(model), (content, top, state), sheet.unit()
+        )
         if not done:
             return Written(samples, top, 0, 0)
         return Written(samples, 0, -(-done // sheet.unit()) - 1, state - LEAST)
