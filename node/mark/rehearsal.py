@@ -27,6 +27,7 @@ def rehearse(*, finer: bool = False) -> None:
             marked = TiledEmbedder().embed(Carrier(image, low, high, 256), PAYLOAD, KEY)
             quality.measure(image, marked, 15)
             TiledEmbedder().extract(Carrier(marked, low, high, 256), KEY)
+        TiledEmbedder().capacity(Carrier(image, low, high, 256))
     if finer:
         fine = FineEmbedder(whole=True)
         marked = fine.embed(Carrier(calm, low, high, 256), PAYLOAD, KEY)
