@@ -73,10 +73,6 @@ class ConfigError(SealnodeError):
         noun = "mistake" if count == 1 else "mistakes"
         super().__init__(f"{count} {noun} in the configuration", hint=hint)
 
-    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]], dict[str, str]]:
-        """Let it be raised in one process and told by another."""
-        return type(self), (list(self.mistakes),), {"hint": self.hint}
-
 
 class UnreadableError(SealnodeError):
     """The bytes are no DICOM object that can be parsed within the limits."""

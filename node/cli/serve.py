@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from node.cli.arguments import configured, directory_of
 from node.cli.family import REHEARSAL, Family
 from node.config.check import approve
+from node.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from node.cli.arguments import Parser
     from node.cli.output import Out
@@ -66,8 +67,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     if args.stage != "all":
         return _be(args, args.stage, supervised=False)
     approve(config)
-    with ProcessPoolExecutor(1, get_context("fork")) as apart:  # where what it reads is forgotten
-        apart.submit(wiring.check_keys, config).result()
+    _apart(lambda: wiring.check_keys(config))
     config.node.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     out.note(
         f"nodectl: {config.node.aet} on {config.node.host} port {args.port or config.node.port}; "
@@ -84,6 +84,33 @@ def run(args: argparse.Namespace, out: Out) -> int:
     os.environ[wiring.SLOT] = str(child.slot)
     logging.configure(child.stage, level=config.node.log_level)
     return _be(args, child.stage, supervised=True)
+
+
+def _apart(check: Callable[[], None]) -> None:
+    """Check in a process of its own, so that this one, of which all are made, holds no key.
+
+    :raises ConfigError: as the check does.
+    """
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            check()
+            status = 0
+        except ConfigError as error:
+            os.write(theirs, json.dumps([error.mistakes, error.hint]).encode())
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(theirs)
+    with os.fdopen(ours, "rb") as pipe:
+        told = pipe.read()
+    if os.waitpid(pid, 0)[1]:
+        check()  # for the error that it was; the node does not start
+    if told:
+        mistakes, hint = json.loads(told)
+        raise ConfigError(mistakes, hint=hint)
 
 
 def _be(args: argparse.Namespace, stage: str, *, supervised: bool) -> int:
