@@ -87,6 +87,7 @@ class Family:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_reload)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would end unseen
         self._lifeline = os.pipe()
         gc.collect()
         gc.freeze()  # what is never collected is never written to, so that it stays shared

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -94,22 +95,23 @@ def _apart(check: Callable[[], None]) -> None:
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
-        status = 1
         try:
             check()
-            status = 0
+            os.write(theirs, b"[[], null]")
         except ConfigError as error:
             os.write(theirs, json.dumps([error.mistakes, error.hint]).encode())
-            status = 0
         finally:
-            os._exit(status)
+            os._exit(0)
     os.close(theirs)
     with os.fdopen(ours, "rb") as pipe:
         told = pipe.read()
-    if os.waitpid(pid, 0)[1]:
+    with suppress(ChildProcessError):  # where somebody told the system to forget children
+        os.waitpid(pid, 0)
+    if not told:
         check()  # for the error that it was; the node does not start
-    if told:
-        mistakes, hint = json.loads(told)
+        return
+    mistakes, hint = json.loads(told)
+    if mistakes:
         raise ConfigError(mistakes, hint=hint)
 
 

@@ -46,8 +46,8 @@ def start(tmp_path):
     """Start a family whose members write their process ids into files; end it at last."""
     started = []
 
-    def begin(rehearsal: str = "pass") -> subprocess.Popen[bytes]:
-        code = textwrap.dedent(CODE).replace("SLOW_OR_BROKEN", rehearsal)
+    def begin(rehearsal: str = "pass", before: str = "") -> subprocess.Popen[bytes]:
+        code = before + textwrap.dedent(CODE).replace("SLOW_OR_BROKEN", rehearsal)
         process = subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)],
             start_new_session=True, stderr=subprocess.DEVNULL,
@@ -119,6 +119,13 @@ def test_a_process_that_is_killed_is_born_again_in_the_same_slot(start, lines):
     os.kill(pids(lines("two"))[0], signal.SIGKILL)
     wait_for(lambda: len(lines("two")) == 3)
     assert lines("two")[2][1] == lines("two")[0][1]
+
+
+def test_children_are_mourned_also_where_the_parent_was_told_to_ignore_their_end(start, lines):
+    start(before="import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)")
+    wait_for(lambda: len(lines("two")) == 2)
+    os.kill(pids(lines("two"))[0], signal.SIGKILL)
+    wait_for(lambda: len(lines("two")) == 3)
 
 
 def test_a_stop_ends_all(start, lines):
