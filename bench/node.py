@@ -171,8 +171,7 @@ def the_node(folder: Path, sink_port: int, section: Section) -> Iterator[tuple[i
     settings = node.config / "node.toml"
     settings.write_text(settings.read_text().replace('poll = "50ms"\n', ""))
     with node:
-        wait_for(lambda: len(node.children()) >= 5)
-        time.sleep(3)  # the compiled kernel is loaded at start
+        time.sleep(1)  # until it is at rest
         yield node.port, node.pid
 
 

@@ -134,6 +134,10 @@ class RunningNode:
                 env={**os.environ, VARIABLE: failpoint},
             )  # fmt: skip
         wait_for(lambda: listening(self.port), why=f"the node to listen; see {self.log}")
+        wait_for(
+            lambda: all(self.children(stage) for stage in STAGES),
+            why=f"every stage to live; see {self.log}",
+        )
 
     def stop(self) -> int:
         """End the node kindly and return its exit status."""
