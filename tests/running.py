@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -31,12 +32,18 @@ PATIENCE = 180.0  # seconds; a first run may have to compile the mark
 
 
 def free_ports(count: int) -> list[int]:
-    """Return TCP ports of the loopback interface that nobody listens on."""
+    """Return TCP ports of the loopback interface that nobody listens on.
+
+    They are below those from which the system lets others connect meanwhile.
+    """
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
+        while len(found) < count:
+            sock = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                sock.bind(("127.0.0.1", 12_000 + secrets.randbelow(20_000)))
+                found.append(sock.getsockname()[1])
+    return found
 
 
 def wait_for(
