@@ -68,11 +68,7 @@ def header_bytes(obj: DicomObject) -> bytes:
     :raises UnsealableError: the elements are not in order (code ``order``), or
         Pixel Data end in a delimiter that has a length (code ``delimiter``).
     """
-    known = obj.memo.get("header")
-    if isinstance(known, bytes):
-        return known
-    obj.memo["header"] = header = _header_bytes(obj)
-    return header
+    return obj.once(_header_bytes)
 
 
 def _header_bytes(obj: DicomObject) -> bytes:

@@ -81,11 +81,7 @@ def facts_of(obj: DicomObject) -> Facts:
         marked: codes ``no_pixels``, ``float``, ``palette``, ``one_bit``,
         ``bits_32``, ``photometric``, ``geometry``.
     """
-    known = obj.memo.get("facts")
-    if isinstance(known, Facts):
-        return known
-    obj.memo["facts"] = facts = _facts(obj)
-    return facts
+    return obj.once(_facts)
 
 
 def _facts(obj: DicomObject) -> Facts:

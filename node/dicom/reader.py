@@ -13,7 +13,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
@@ -24,8 +24,12 @@ from node.errors import MismatchError, UnreadableError
 from node.types import ROUTING_KEYWORDS, Instance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from node.dicom.elements import Buffer
     from node.types import Peer
+
+T = TypeVar("T")
 
 IMPLICIT_LE = "1.2.840.10008.1.2"
 EXPLICIT_LE = "1.2.840.10008.1.2.1"
@@ -60,7 +64,7 @@ class DicomObject:
         never was a file.
     :param elements: the top-level elements in the order in which they stand.
     :param index: the same by tag.
-    :param memo: what was found out about it, by whom, so that it need not be found out again.
+    :param memo: what was found out about it, by what; see :meth:`once`.
     """
 
     data: Buffer
@@ -70,7 +74,13 @@ class DicomObject:
     encoding: Encoding
     elements: tuple[Element, ...]
     index: dict[int, Element]
-    memo: dict[str, object] = field(init=False, default_factory=dict, repr=False, compare=False)
+    memo: dict[object, object] = field(init=False, default_factory=dict, repr=False, compare=False)
+
+    def once(self, find: Callable[[DicomObject], T]) -> T:
+        """Return what ``find`` finds out about this object; it is called once for each."""
+        if find not in self.memo:
+            self.memo[find] = find(self)
+        return cast("T", self.memo[find])
 
     @property
     def dataset(self) -> bytes:

@@ -4,6 +4,7 @@ import io
 import mmap
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -58,6 +59,20 @@ def test_a_file_is_the_bytes_before_the_data_set_and_the_data_set():
     data = image(np.arange(64, dtype=np.uint16).reshape(1, 8, 8, 1))
     obj = read(data)
     assert obj.file + obj.dataset == data
+
+
+def test_an_object_is_asked_once_and_what_it_is_changed_into_anew():
+    asked = []
+
+    def ask(one):
+        asked.append(one)
+        return one.transfer_syntax_uid
+
+    obj = read(part10(dataset()))
+    other = replace(obj, transfer_syntax_uid=reader.DEFLATED_LE)
+    for one in (obj, obj, other):
+        assert one.once(ask) == one.transfer_syntax_uid
+    assert asked == [obj, other]
 
 
 def test_a_mapped_file_reads_like_its_bytes(tmp_path):
