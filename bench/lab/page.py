@@ -307,11 +307,10 @@ def idle(report: dict[str, Any]) -> str:
         "the start and after images were sealed and sent:"
     )
     rows = [
-        [name, start["each"][name]["pss"], start["each"][name]["rss"], one["pss"], one["rss"]]
+        [name.split()[0], before["pss"], before["rss"], one["pss"], one["rss"]]
         for name, one in after["each"].items()
-        if name in start["each"]
+        if (before := start["each"].get(name))
     ]
-    rows = [[row[0].split()[0], *row[1:]] for row in rows]
     rows.append(["all (goal: 400)", start["pss"], start["rss"], after["pss"], after["rss"]])
     head = ["process", "PSS at start", "RSS at start", "PSS after", "RSS after"]
     return _about(report) + _prose(text) + _table(head, rows)

@@ -151,11 +151,8 @@ class PlainEngine:
         met = sheet.samples.copy()
         for grid in GRIDS:
             part = _part(grid)
-            value, low, high = (
-                sheet.samples[part].astype(np.int64),
-                sheet.low[part],
-                sheet.high[part],
-            )
+            value = sheet.samples[part].astype(np.int64)
+            low, high = sheet.low[part], sheet.high[part]
             inside = (low <= value) & (value <= high)
             sums, classes = _surroundings(met, grid)
             for index in range(len(PREDICTORS)):

@@ -13,7 +13,7 @@ from node.mark.fine.kernel import FineKernel
 from node.mark.fine.plain import PlainEngine
 from node.types import Carrier
 
-MOST = 500
+MOST = 250
 """Trials; a search once made 14,000 of such a picture."""
 
 
