@@ -86,10 +86,12 @@ class Kernel(Protocol):
         """
         ...
 
-    def second(self, data: Mapping[int, tuple[int, bytes]], amplitude: int) -> dict[int, int]:
+    def second(
+        self, data: Mapping[int, tuple[int, bytes]], amplitude: int, most: int
+    ) -> dict[int, int]:
         """Return for tiles where data does not fit the best other header by which it would.
 
-        Those without any are left out.
+        Those without any are left out; once they are more than ``most``, so are all others.
         """
         ...
 

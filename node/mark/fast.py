@@ -12,7 +12,7 @@ import numpy as np
 
 from node.mark.desk import Ground, furnish, keep, lay_out, load, seat, store, tile_at
 from node.mark.fastlayer import ESCAPE, number_in, undo, write
-from node.mark.fastsearch import blank, cheapest, count, rank, total
+from node.mark.fastsearch import blank, cheapest, count, pristine, rank, total
 from node.mark.machine import compiled, kept
 from node.mark.search import DOUBT
 from node.mark.settings import HEADER_BITS, LEAD_BITS, SIZE_BITS, TAG_BYTES, size_bits
@@ -51,13 +51,15 @@ class NumbaKernel:
         doubtful = np.flatnonzero((costs >= DOUBT) & (headers >= 0))
         return headers.tolist(), set(doubtful.tolist())
 
-    def second(self, data: Mapping[int, tuple[int, bytes]], amplitude: int) -> dict[int, int]:
+    def second(
+        self, data: Mapping[int, tuple[int, bytes]], amplitude: int, most: int
+    ) -> dict[int, int]:
         """Return for tiles where data does not fit the best other header by which it would.
 
-        Those without any are left out.
+        Those without any are left out; once they are more than ``most``, so are all others.
         """
         which, first, bits = _spelt(data)
-        others = _second(self._arrays, which, first, bits, amplitude).tolist()
+        others = _second(self._arrays, which, first, bits, (amplitude, most)).tolist()
         found = zip(data, others, strict=True)
         return {index: header for index, header in found if header >= 0}
 
@@ -119,7 +121,7 @@ def _rooms(arrays: Arrays, amplitude: int) -> Array:
 def _choose(arrays: Arrays, need: int, amplitude: int) -> tuple[Array, Array]:
     """Return the least cost and its header for each tile."""
     ground = Ground(*arrays)
-    desk, census = furnish(ground), blank()
+    desk, census, track = furnish(ground), blank(), pristine()
     costs = np.zeros(len(ground.tiles), np.int64)
     headers = np.full(len(ground.tiles), -1)
     before = -1
@@ -127,31 +129,42 @@ def _choose(arrays: Arrays, need: int, amplitude: int) -> tuple[Array, Array]:
         tile = tile_at(ground, index)
         if load(ground, desk, tile):
             count(desk, tile, census)
-            costs[index], headers[index] = cheapest(census, need, amplitude, before)
+            costs[index], headers[index] = cheapest(census, track, need, amplitude, before)
             before = headers[index] if headers[index] >= 0 else before
     return costs, headers
 
 
 @kept
-def _second(arrays: Arrays, which: Array, first: Array, messages: Array, amplitude: int) -> Array:
-    """Return the header for each message, or -1."""
+def _second(
+    arrays: Arrays, which: Array, first: Array, messages: Array, ends: tuple[int, int]
+) -> Array:
+    """Return the header for each message, or -1.
+
+    :param ends: the amplitude, and how many may find none before the others are left out.
+    """
+    amplitude, most = ends
     ground = Ground(*arrays)
-    desk, census = furnish(ground), blank()
+    desk, census, track = furnish(ground), blank(), pristine()
     planes = np.empty_like(desk.planes)
     others = np.full(len(which), -1)
+    without = 0
     for row in range(len(which)):
+        if without > most:
+            break
         tile, bits = tile_at(ground, which[row]), messages[row]
+        without += 1
         if not load(ground, desk, tile):
             continue
         count(desk, tile, census)
         _keep_lowest(ground, desk, tile, bits)
         area = tile.lines * tile.stride
         planes[:, :area] = desk.planes[:, :area]
-        for header in rank(census, len(bits), amplitude):
+        for header in rank(census, track, len(bits), amplitude):
             if header >= 0 and header != first[row]:
                 desk.planes[:, :area] = planes[:, :area]
                 if write(ground, desk, tile, header, bits):
                     others[row] = header
+                    without -= 1
                     break
     return others
 

@@ -25,15 +25,21 @@ WIDTH = REACH + 2
 WIDE = 2 * REACH + 2 + 2 * max(step for step, _ in GRADES)
 BINS = np.array(
     [
-        [min((int(floor) * slope >> 8) + offset, REACH + 1) for floor in FLOORS]
-        for slope in SLOPES
-        for offset in OFFSETS
+        [
+            min((int(floor) * slope >> 8) + offset, REACH + 1)
+            for slope in SLOPES
+            for offset in OFFSETS
+        ]
+        for floor in FLOORS
     ],
     dtype=np.int32,
 )
-"""For every slope and offset, then every class: the error size that carries, or more than REACH."""
+"""For every class, then slope and offset: the error size that carries, or more than REACH."""
 
-COMBINATIONS = len(BINS)
+COMBINATIONS = BINS.shape[1]
+COURSES = np.ascontiguousarray(BINS.T)
+"""The same by slope and offset, then class."""
+
 RATES = np.array([mode.rate for mode in MODES])
 MOVES = np.array([SCALE * mode.moves[0] // mode.moves[1] for mode in MODES])
 STARTS = np.array(OFFSETS)
@@ -53,12 +59,39 @@ class Census(NamedTuple):
     seen: Array
 
 
+class Track(NamedTuple):
+    """What is known of all combinations of slope and offset, class by class.
+
+    :param all: the carriers of each; ``had`` is how many of them came so far.
+    :param done: what it costs so far; ``costs`` is the cost of the whole, or -1.
+    :param open: the combinations that are still followed.
+    :param here: of the class, by bin, how many carry; so is ``more`` what they and those
+        that give way cost.
+    """
+
+    all: Array
+    had: Array
+    done: Array
+    costs: Array
+    open: Array
+    here: Array
+    more: Array
+
+
 @compiled
 def blank() -> Census:
     """Return an empty census."""
     counts = np.zeros((PREDICTORS, CLASSES, WIDTH), np.int32)
     beyond = np.zeros((PREDICTORS, CLASSES, WIDE), np.int32)
     return Census(counts, beyond, np.zeros(1, np.int64))
+
+
+@compiled
+def pristine() -> Track:
+    """Return a track that nothing was followed on."""
+    each = np.empty((5, COMBINATIONS), np.int64)
+    here, more = np.zeros(WIDTH, np.int64), np.zeros(WIDTH, np.int64)
+    return Track(each[0], each[1], each[2], each[3], each[4], here, more)
 
 
 @compiled
@@ -115,48 +148,98 @@ class Choice(NamedTuple):
 
 
 @compiled
-def price(census: Census, choice: Choice, need: int, ceiling: int) -> int:
-    """Return the cost of a choice, or -1 if it cannot carry or costs more than ``ceiling``."""
-    beyond = census.beyond[choice.predictor]
-    bins = BINS[choice.combination]
-    step, mode = STEPS[choice.grade], CODES[choice.grade]
-    carriers = enough(need, (RATES[mode, 0], RATES[mode, 1]))
-    moves = MOVES[mode]
-    had, done = 0, 0
-    for which in range(census.seen[0]):
-        size = bins[which]
-        if size > REACH or done > ceiling:
-            break
+def prices(beyond: Array, track: Track, grade: int, need: int, ends: tuple[int, int]) -> None:
+    """Set ``track.costs`` of the first combinations in ``track.open``, or -1 if they cost more.
+
+    :param beyond: of a predictor, the classes that occur.
+    :param ends: how many these combinations are, all of which carry; no cost beyond the
+        second number matters.
+    """
+    _, had, done, costs, followed, here, more = track
+    number, ceiling = ends
+    step, mode = STEPS[grade], CODES[grade]
+    carriers = least_of(mode, need)
+    had[:], done[:], costs[:] = 0, 0, -1
+    for which in range(len(beyond)):
         row = beyond[which]
-        here = row[size] - row[size + step]
-        if step == 1:
-            more = SCALE * row[size + 1] + moves * here
-        else:
-            surely, maybe = step * step * row[size + step], 0
-            for inner in range(step):
-                number = row[size + inner] - row[size + inner + 1]
-                surely += inner * inner * number
-                maybe += (2 * inner + 1) * number
-            more = SCALE * surely + moves * maybe
-        if had + here >= carriers:
-            cost = done + more * (carriers - had) // here
-            return cost if cost <= ceiling else -1
-        had += here
-        done += more
-    return -1
+        if row[0] == 0 or number == 0:
+            continue
+        _weigh_class(row, step, MOVES[mode], here, more)
+        left = 0
+        for at in range(number):
+            combination = followed[at]
+            size = BINS[which, combination]
+            if size > REACH:
+                continue
+            carry = here[size]
+            if had[combination] + carry >= carriers:
+                # Only the part of the last class that is needed is visited.
+                part = more[size] * (carriers - had[combination]) // carry
+                if done[combination] + part <= ceiling:
+                    costs[combination] = done[combination] + part
+                continue
+            had[combination] += carry
+            done[combination] += more[size]
+            if done[combination] <= ceiling:
+                followed[left] = combination
+                left += 1
+        number = left
+
+
+@compiled
+def _weigh_class(row: Array, step: int, moves: int, here: Array, more: Array) -> None:
+    """Set what a class carries and costs, for every bin."""
+    for size in range(REACH + 1):
+        here[size] = row[size] - row[size + step]
+        more[size] = SCALE * step * step * row[size + step]
+    for inner in range(step):
+        cost = SCALE * inner * inner + moves * (2 * inner + 1)
+        for size in range(REACH + 1):
+            more[size] += cost * (row[size + inner] - row[size + inner + 1])
+
+
+@compiled
+def supply(beyond: Array, track: Track, grade: int, need: int) -> int:
+    """Set ``track.all``, how many carriers each has, and list in ``track.open`` whose suffice.
+
+    :param beyond: as in :func:`prices`.
+    :returns: how many these are.
+    """
+    every, here, step = track.all, track.here, STEPS[grade]
+    every[:] = 0
+    for which in range(len(beyond)):
+        row = beyond[which]
+        if row[0] == 0:
+            continue
+        for size in range(REACH + 1):
+            here[size] = row[size] - row[size + step]
+        for combination in range(COMBINATIONS):
+            every[combination] += here[BINS[which, combination]]
+    least, number = least_of(CODES[grade], need), 0
+    for combination in range(COMBINATIONS):
+        if every[combination] >= least:
+            track.open[number] = combination
+            number += 1
+    return number
+
+
+@compiled
+def least_of(mode: int, need: int) -> int:
+    """Return how many carriers make sure of ``need`` bits."""
+    return enough(need, (RATES[mode, 0], RATES[mode, 1]))
 
 
 @compiled
 def carriers(census: Census, choice: Choice) -> int:
     """Return how many carriers a choice has."""
     beyond = census.beyond[choice.predictor]
-    bins = BINS[choice.combination]
-    step = STEPS[choice.grade]
+    bins, step = COURSES[choice.combination], STEPS[choice.grade]
     had = 0
     for which in range(census.seen[0]):
-        if bins[which] > REACH:
+        size = bins[which]
+        if size > REACH:
             break
-        had += beyond[which, bins[which]] - beyond[which, bins[which] + step]
+        had += beyond[which, size] - beyond[which, size + step]
     return had
 
 
@@ -169,29 +252,50 @@ def header_of(choice: Choice) -> int:
 @compiled
 def doubt(census: Census, choice: Choice, need: int) -> int:
     """Return what is added to the cost of a choice whose carriers may be too few."""
-    mode = CODES[choice.grade]
-    least = enough(need, (RATES[mode, 0], RATES[mode, 1]))
+    least = least_of(CODES[choice.grade], need)
     return 0 if ample(carriers(census, choice) - least, least) else DOUBT
 
 
 @compiled
-def cheapest(census: Census, need: int, amplitude: int, before: int) -> tuple[int, int]:
+def cheapest(
+    census: Census, track: Track, need: int, amplitude: int, before: int
+) -> tuple[int, int]:
     """Return the least cost and its header, or -1, as :func:`node.mark.search.choose` does."""
     best = np.array([NEVER, -1])
     if before >= 0 and amplitude == 1:
         _near(census, need, before, best)
         if best[0] < DOUBT:
             return int(best[0]), int(best[1])
+    if before >= 0 and amplitude > 1:  # what is good next door cuts the search short
+        _improve(census, track, (before >> 1 & 7, before & 1, before >> 4), need, best)
     for predictor in range(PREDICTORS):
-        for combination in range(COMBINATIONS):
+        able = supply(census.beyond[predictor, : census.seen[0]], track, 0, need) > 0
+        for combination in range(COMBINATIONS if able else 0):
             _single(census, combination, predictor, need, best)
         for grade in range(len(STEPS)):
-            for combination in range(COMBINATIONS if 1 < STEPS[grade] <= amplitude else 0):
-                choice = Choice(combination, grade, predictor)
-                cost = price(census, choice, need, best[0])
-                if cost >= 0:
-                    _better(census, choice, need, cost, best)
+            if 1 < STEPS[grade] <= amplitude:
+                _improve(census, track, (grade, predictor, -1), need, best)
     return int(best[0]), int(best[1])
+
+
+@compiled
+def _improve(
+    census: Census, track: Track, choice: tuple[int, int, int], need: int, best: Array
+) -> None:
+    """Improve ``best`` by a grade and a predictor, with one combination, or -1 for all."""
+    grade, predictor, only = choice
+    beyond = census.beyond[predictor, : census.seen[0]]
+    number = supply(beyond, track, grade, need)
+    if only >= 0:
+        number = 1 if track.all[only] >= least_of(CODES[grade], need) else 0
+        track.open[0] = only
+    if number == 0:
+        return
+    prices(beyond, track, grade, need, (number, best[0]))
+    for combination in range(COMBINATIONS):
+        cost = track.costs[combination]
+        if cost >= 0:
+            _better(census, Choice(combination, grade, predictor), need, cost, best)
 
 
 @compiled
@@ -224,9 +328,9 @@ def _better(census: Census, choice: Choice, need: int, cost: int, best: Array) -
 @compiled
 def _single(census: Census, combination: int, predictor: int, need: int, best: Array) -> None:
     """Improve ``best`` by the grades of amplitude 1, which come first: ``price`` in one go."""
-    beyond, bins = census.beyond[predictor], BINS[combination]
+    beyond, bins = census.beyond[predictor], COURSES[combination]
     had, moved, mode = 0, 0, 0
-    carriers = enough(need, (RATES[0, 0], RATES[0, 1]))
+    carriers = least_of(0, need)
     for which in range(census.seen[0]):
         size = bins[which]
         if size > REACH or SCALE * moved > best[0]:
@@ -241,31 +345,34 @@ def _single(census: Census, combination: int, predictor: int, need: int, best: A
             mode += 1
             if mode == len(MOVES):
                 return
-            carriers = enough(need, (RATES[mode, 0], RATES[mode, 1]))
+            carriers = least_of(mode, need)
         had += here
         moved += more
 
 
 @compiled
-def rank(census: Census, need: int, amplitude: int) -> Array:
+def rank(census: Census, track: Track, need: int, amplitude: int) -> Array:
     """Return the headers worth trying, as :func:`node.mark.search.rank` does; -1 for none."""
     cheap, roomy = np.full((TRIES, 2), NEVER), np.full((TRIES // 2, 2), NEVER)
     cheap[:, 1] = roomy[:, 1] = -1
     for predictor in range(PREDICTORS):
-        for combination in range(COMBINATIONS):
-            had, step = 0, 0
-            for grade in range(len(STEPS)):
-                if STEPS[grade] > amplitude:
-                    continue
-                choice, mode = Choice(combination, grade, predictor), CODES[grade]
-                if step != STEPS[grade]:
-                    had, step = carriers(census, choice), STEPS[grade]
-                least = enough(need, (RATES[mode, 0], RATES[mode, 1]))
-                if had >= least:
-                    cost = price(census, choice, need, NEVER)
-                    cost += 0 if ample(had - least, least) else DOUBT
-                    _insert(cheap, cost, header_of(choice))
-                    _insert(roomy, least - had, header_of(choice))
+        beyond = census.beyond[predictor, : census.seen[0]]
+        for grade in range(len(STEPS)):
+            if STEPS[grade] > amplitude:
+                continue
+            number = supply(beyond, track, grade, need)
+            if number == 0:
+                continue
+            prices(beyond, track, grade, need, (number, cheap[-1, 0]))
+            least = least_of(CODES[grade], need)
+            for combination in range(COMBINATIONS):
+                spare, cost = track.all[combination] - least, track.costs[combination]
+                header = header_of(Choice(combination, grade, predictor))
+                if cost >= 0:
+                    cost += 0 if ample(spare, least) else DOUBT
+                    _insert(cheap, cost, header)
+                if spare >= 0:
+                    _insert(roomy, -spare, header)
     return np.concatenate((cheap[:, 1], roomy[:, 1]))
 
 

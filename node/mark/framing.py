@@ -135,9 +135,15 @@ class Framer:
         named = frozenset(index for index, now, then in marks if now != then)
         return named, not named
 
-    def live(self, voids: AbstractSet[int]) -> int:
-        """Return how many tiles of the worst group can carry."""
-        return min(sum(1 for index in pool if index not in voids) for pool in self._pools)
+    def losable(self, voids: AbstractSet[int], k: int, spare: int) -> int:
+        """Return the most tiles that may become void too; less than 0 if too many are.
+
+        :param k: how many each group needs.
+        :param spare: live tiles in a thousand that a reader may lose, even then.
+        """
+        least = -(-1000 * k // (1000 - spare))
+        left = [sum(index not in voids for index in pool) - least for pool in self._pools]
+        return sum(left) if min(left) >= 0 else -1
 
     def shards(self, frame: Frame) -> dict[int, bytes]:
         """Return the shard of every tile that is not void."""

@@ -92,13 +92,17 @@ class NumpyKernel:
                 doubtful.add(index)
         return headers, doubtful
 
-    def second(self, data: Mapping[int, tuple[int, bytes]], amplitude: int) -> dict[int, int]:
+    def second(
+        self, data: Mapping[int, tuple[int, bytes]], amplitude: int, most: int
+    ) -> dict[int, int]:
         """Return for tiles where data does not fit the best other header by which it would.
 
-        Those without any are left out.
+        Those without any are left out; once they are more than ``most``, so are all others.
         """
-        found = {}
-        for index, (first, message) in data.items():
+        found: dict[int, int] = {}
+        for tried, (index, (first, message)) in enumerate(data.items()):
+            if tried - len(found) > most:
+                break
             patch = self._field.patch(index)
             for _, header in _ranked(patch, _need(len(message) - TAG_BYTES), amplitude):
                 if header != first and _hide(patch, header, message) is not None:

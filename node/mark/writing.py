@@ -67,16 +67,16 @@ class Writer:
         marked = np.empty_like(self._field.samples)
         while True:
             k = needed(framer.count, len(voids), len(self._payload), framer.size)
-            live = framer.live(voids)
-            if live < k or (live - k) * 1000 < spare * live:
+            losable = framer.losable(voids, k, spare)
+            if losable < 0:
                 return None
             order = tuple(sorted(voids))
             frame = Frame(k, order, framer.void_proof(self._originals, order), self._payload)
             shards = framer.shards(frame)
             attempt = _Attempt(self._kernel, framer, self._originals, shards, marked)
-            full = attempt.fill(doubtful & shards.keys(), headers, plan)
+            full = attempt.fill(doubtful & shards.keys(), headers, plan, losable)
             if not full:
-                full = attempt.fill(shards.keys() - doubtful, headers, plan)
+                full = attempt.fill(shards.keys() - doubtful, headers, plan, losable)
             voids |= full
             if not full:
                 for index in voids:
@@ -112,10 +112,13 @@ class _Attempt:
         self._kernel, self._framer, self._originals = kernel, framer, originals
         self._shards, self._marked = shards, marked
 
-    def fill(self, tiles: Iterable[int], headers: dict[int, int], plan: Plan) -> set[int]:
+    def fill(
+        self, tiles: Iterable[int], headers: dict[int, int], plan: Plan, losable: int
+    ) -> set[int]:
         """Write some tiles; return those that are too full whatever the header.
 
         :param headers: by tile; changed to those that did.
+        :param losable: once more are too full, the others are not tried any further.
         """
         lost: set[int] = set()
         full = self._hide({index: headers[index] for index in sorted(tiles)})
@@ -123,9 +126,11 @@ class _Attempt:
             if not full:
                 break
             data = self._data({index: headers[index] for index in sorted(full)})
-            others = self._kernel.second(data, plan.amplitude)
+            others = self._kernel.second(data, plan.amplitude, losable - len(lost))
             headers |= others
             lost |= full - others.keys()
+            if len(lost) > losable:
+                return lost | full
             full = self._hide(others)
         return lost | full
 

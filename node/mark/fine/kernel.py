@@ -81,10 +81,16 @@ class FineKernel:
         self,
         data: Mapping[int, tuple[int, bytes]],
         amplitude: int,  # noqa: ARG002 - a model keeps its own
+        most: int,
     ) -> dict[int, int]:
-        """Return for tiles where data does not fit the next cheaper model in which it would."""
-        found = {}
-        for index, (first, message) in data.items():
+        """Return for tiles where data does not fit the next cheaper model in which it would.
+
+        Once more than ``most`` are without, all others are left out.
+        """
+        found: dict[int, int] = {}
+        for tried, (index, (first, message)) in enumerate(data.items()):
+            if tried - len(found) > most:
+                break
             model, desk = Model.of(first), _desk(self._field.patch(index))
             if desk is None:
                 continue
