@@ -308,7 +308,9 @@ class Marker:
         if order.keep_file and file != obj.file:
             raise ProofError("the file meta information did not come back")
         if obj.transfer_syntax_uid in reader.PLAIN_SYNTAXES:
-            if found.restored[len(file) :] != obj.dataset:
+            dataset = obj.dataset
+            whole = len(found.restored) == len(file) + len(dataset)
+            if not whole or not found.restored.endswith(dataset):
                 raise ProofError("the data set did not come back")
             return made
         restored = reader.read(found.restored)

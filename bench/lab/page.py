@@ -202,7 +202,7 @@ def alarms(found: dict[str, Any]) -> str:
         text += (
             f" {found['searched']} whole searches of {found['searched_pictures']} pictures without "
             f"a mark, each for another random word, found {found['peaks']} places that stand out "
-            f"by {found.get('peaks_from', 5.5)} or more, the best by {found['searched_max']}. "
+            f"by {found['peaks_from']} or more, the best by {found['searched_max']}. "
             "Half the squares beyond that "
             f"have a mean of {found['peaks_scale']} (at most {found['peaks_scale_95']}, 95 %, by "
             "drawing again), normal deviates about 1. So one word in one search reaches the "

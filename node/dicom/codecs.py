@@ -16,7 +16,7 @@ import numpy as np
 
 from node.dicom.codestreams import Claims, read_jpeg, read_jpeg2000
 from node.dicom.encapsulated import frames_of, to_items
-from node.dicom.native import is_plain
+from node.dicom.native import Plane
 from node.dicom.sandbox import Sandbox
 from node.errors import UnsealableError
 
@@ -136,7 +136,7 @@ class Decoder:
             raise UnsealableError("the transfer syntax cannot be written", code="no_encoder")
         syntax = SYNTAXES[transfer_syntax_uid]
         # RLE carries whole words; so must the others if more than the samples is in them.
-        plain = syntax.codec != "rle" and facts.bits_stored > 1 and is_plain(words, facts)
+        plain = syntax.codec != "rle" and facts.bits_stored > 1 and Plane(words, facts).plain
         claims = Claims(
             rows=facts.rows,
             columns=facts.columns,

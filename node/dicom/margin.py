@@ -16,7 +16,7 @@ import numpy as np
 from node.dicom import undo
 from node.dicom.elements import element_bytes
 from node.dicom.marked import ROWS
-from node.dicom.native import facts_of, with_samples
+from node.dicom.native import Plane, facts_of
 from node.dicom.reader import encoding_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def add(pixels: Pixels, ink: NDArray[np.bool_]) -> Pixels | None:
         return None
     samples = np.where(drawn, tones[1], tones[0]).astype(np.int32)
     strip = np.zeros((facts.frames, *samples.shape, facts.samples_per_pixel), facts.dtype)
-    grey = with_samples(strip[..., 0], np.broadcast_to(samples, strip.shape[:3]), facts)
+    grey = Plane(strip[..., 0], facts).with_samples(np.broadcast_to(samples, strip.shape[:3]))
     if facts.photometric.startswith("YBR"):
         strip[..., 0], strip[..., 1:] = grey, 1 << (facts.bits_stored - 1)
     else:

@@ -8,6 +8,7 @@ bits of a word (overlays, rubbish of old scanners) are kept as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -180,73 +181,78 @@ def _swapped(element: Element, facts: Facts, order: Order) -> bool:
     return order == ">" and facts.bits_allocated == 8 and element.vr == "OW"  # noqa: PLR2004 - bits
 
 
-def samples_of(words: Words, facts: Facts) -> NDArray[np.int32]:
-    """Return the samples of words of any shape."""
-    if is_plain(words, facts):
-        return _native_view(words, facts).astype(np.int32)
-    wide = (words.astype(np.int32) >> facts.shift) & ((1 << facts.bits_stored) - 1)
-    if facts.pixel_representation:
-        sign = 1 << (facts.bits_stored - 1)
-        wide = (wide ^ sign) - sign
-    return wide
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Words of any shape, and the samples in them. What is true of all is looked up once."""
 
+    words: Words
+    facts: Facts
 
-def bounds_of(words: Words, facts: Facts) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return how low and how high each sample may go, as arrays that broadcast.
+    @cached_property
+    def plain(self) -> bool:
+        """Whether every word, read as an integer, is its sample."""
+        facts = self.facts
+        if facts.shift:
+            return False
+        if facts.bits_stored == facts.bits_allocated:
+            return True
+        low, high = facts.range
+        view = self._view()
+        return bool(view.min() >= low and view.max() <= high)
 
-    If a signed sample has bits above it that are not copies of its sign, then
-    every sample of the image stays on its side of zero: whether those bits
-    follow the sign can then be read from the marked words as from the original.
-    """
-    low, high = facts.range
-    if facts.pixel_representation and not _extended(words, facts):
-        negative = samples_of(words, facts) < 0
-        return (
-            np.where(negative, low, 0).astype(np.int32),
-            np.where(negative, -1, high).astype(np.int32),
-        )
-    return np.array(low, np.int32), np.array(high, np.int32)
+    def samples(self) -> NDArray[np.int32]:
+        """Return the samples, shaped like the words."""
+        facts = self.facts
+        if self.plain:
+            return self._view().astype(np.int32)
+        wide = (self.words.astype(np.int32) >> facts.shift) & ((1 << facts.bits_stored) - 1)
+        if facts.pixel_representation:
+            sign = 1 << (facts.bits_stored - 1)
+            wide = (wide ^ sign) - sign
+        return wide
 
+    def bounds(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return how low and how high each sample may go, as arrays that broadcast.
 
-def with_samples(words: Words, samples: NDArray[np.int32], facts: Facts) -> Words:
-    """Return the words with other samples in them, all other bits as they were."""
-    if is_plain(words, facts):
-        return samples.astype(words.dtype)
-    mask = ((1 << facts.bits_stored) - 1) << facts.shift
-    if facts.pixel_representation and _extended(words, facts):
-        above = _above(facts)
-        other = words.astype(np.int32) & ~(mask | above)
-        return ((samples << facts.shift) & (mask | above) | other).astype(words.dtype)
-    other = words.astype(np.int32) & ~mask
-    return ((samples << facts.shift) & mask | other).astype(words.dtype)
+        If a signed sample has bits above it that are not copies of its sign, then
+        every sample of the image stays on its side of zero: whether those bits
+        follow the sign can then be read from the marked words as from the original.
+        """
+        low, high = self.facts.range
+        if self.facts.pixel_representation and not self._extended:
+            negative = self.samples() < 0
+            return (
+                np.where(negative, low, 0).astype(np.int32),
+                np.where(negative, -1, high).astype(np.int32),
+            )
+        return np.array(low, np.int32), np.array(high, np.int32)
 
+    def with_samples(self, samples: NDArray[np.int32]) -> Words:
+        """Return the words with other samples in them, all other bits as they were."""
+        words, facts = self.words, self.facts
+        if self.plain:
+            return samples.astype(words.dtype)
+        mask = ((1 << facts.bits_stored) - 1) << facts.shift
+        if facts.pixel_representation and self._extended:
+            mask |= _above(facts)
+        other = words.astype(np.int32) & ~mask
+        return ((samples << facts.shift) & mask | other).astype(words.dtype)
 
-def is_plain(words: Words, facts: Facts) -> bool:
-    """Whether every word, read as an integer, is its sample."""
-    if facts.shift:
-        return False
-    if facts.bits_stored == facts.bits_allocated:
-        return True
-    low, high = facts.range
-    view = _native_view(words, facts)
-    return bool(view.min() >= low and view.max() <= high)
+    @cached_property
+    def _extended(self) -> bool:
+        """Whether all bits above each sample are copies of its sign."""
+        if self.plain:
+            return True
+        above = _above(self.facts)
+        sign = 1 << self.facts.high_bit
+        wide = self.words.astype(np.int32)
+        return bool(((wide & above) == np.where(wide & sign, above, 0)).all())
 
-
-def _native_view(words: Words, facts: Facts) -> NDArray[np.signedinteger | np.unsignedinteger]:
-    kind = "i" if facts.pixel_representation else "u"
-    return words.view(words.dtype.str.replace("u", kind))
+    def _view(self) -> NDArray[np.signedinteger | np.unsignedinteger]:
+        kind = "i" if self.facts.pixel_representation else "u"
+        return self.words.view(self.words.dtype.str.replace("u", kind))
 
 
 def _above(facts: Facts) -> int:
     """The bits of a word above High Bit."""
     return (1 << facts.bits_allocated) - (1 << (facts.high_bit + 1))
-
-
-def _extended(words: Words, facts: Facts) -> bool:
-    """Whether all bits above each sample are copies of its sign."""
-    if is_plain(words, facts):
-        return True
-    above = _above(facts)
-    sign = 1 << facts.high_bit
-    wide = words.astype(np.int32)
-    return bool(((wide & above) == np.where(wide & sign, above, 0)).all())

@@ -19,11 +19,9 @@ from node.dicom.elements import element_bytes
 from node.dicom.headers import assemble, offset_tables, offset_tags, pixel_head
 from node.dicom.native import (
     MONOCHROME,
-    bounds_of,
+    Plane,
     facts_of,
     read_words,
-    samples_of,
-    with_samples,
     write_words,
 )
 from node.dicom.reader import (
@@ -99,16 +97,21 @@ class Pixels:
 
     :param obj: the object that they are of; see :func:`load`.
     :param words: frames x rows x columns x samples, as stored.
-    :param carrier: what a mark may move: the samples of a grey image, the
-        green plane of an RGB one (the other two move with it, so that grey
-        stays grey), the luminance of a YBR one.
     """
 
     obj: DicomObject
     facts: Facts
     words: Words
-    carrier: Carrier
     codec: Codec | None
+
+    @cached_property
+    def carrier(self) -> Carrier:
+        """What a mark may move.
+
+        The samples of a grey image, the green plane of an RGB one (the other two move
+        with it, so that grey stays grey), the luminance of a YBR one.
+        """
+        return _carrier(self.obj, self.facts, self._planes)
 
     @cached_property
     def sha256(self) -> bytes:
@@ -142,8 +145,7 @@ class Pixels:
         """Return these pixels with ``samples`` instead of the carrier's, cut to its bounds."""
         if _out_of_bounds(samples, self.carrier):
             samples = np.clip(samples, self.carrier.low, self.carrier.high)
-        carrier = replace(self.carrier, samples=samples)
-        return replace(self, words=self._words_with(samples), carrier=carrier)
+        return replace(self, words=self._words_with(samples))
 
     def written_like(self, obj: DicomObject) -> Stored:
         """Return these pixels as ``obj``, which may itself lack them, would hold them.
@@ -159,7 +161,7 @@ class Pixels:
     def with_words(self, words: Words) -> Pixels:
         """Return an image of the same object with more or fewer rows in each frame."""
         facts = replace(self.facts, rows=words.shape[1])
-        return Pixels(self.obj, facts, words, _carrier(self.obj, facts, words), self.codec)
+        return Pixels(self.obj, facts, words, self.codec)
 
     @property
     def window(self) -> tuple[float, float] | None:
@@ -188,19 +190,22 @@ class Pixels:
         )
 
     def _words_with(self, samples: NDArray[np.int32]) -> Words:
-        facts, carrier = self.facts, self.carrier
-        shape = (facts.frames, facts.rows, facts.columns)
+        facts, planes = self.facts, self._planes
+        samples = samples.reshape(planes[0].words.shape)
         if facts.samples_per_pixel == 1:
-            return with_samples(self.words[..., 0], samples.reshape(shape), facts)[..., None]
+            return planes[0].with_samples(samples)[..., None]
         words = self.words.copy()
         if facts.photometric.startswith("YBR_FULL"):
-            words[..., 0] = with_samples(self.words[..., 0], samples.reshape(shape), facts)
+            words[..., 0] = planes[0].with_samples(samples)
             return words
-        change = (samples - carrier.samples).reshape(shape)
-        for channel in range(3):
-            old = self.words[..., channel]
-            words[..., channel] = with_samples(old, samples_of(old, facts) + change, facts)
+        change = samples - self.carrier.samples.reshape(samples.shape)
+        for channel, plane in enumerate(planes):
+            words[..., channel] = plane.with_samples(plane.samples() + change)
         return words
+
+    @cached_property
+    def _planes(self) -> tuple[Plane, ...]:
+        return tuple(Plane(plane, self.facts) for plane in np.moveaxis(self.words, -1, 0))
 
 
 def load(obj: DicomObject, codec: Codec | None = None, *, lossy: str = "refuse") -> Pixels:
@@ -229,7 +234,7 @@ def load(obj: DicomObject, codec: Codec | None = None, *, lossy: str = "refuse")
         if not codec.can_encode(facts, obj.transfer_syntax_uid):
             obj = _native(obj, facts, words)
             facts = facts_of(obj)
-    return Pixels(obj, facts, words, _carrier(obj, facts, words), codec)
+    return Pixels(obj, facts, words, codec)
 
 
 def decoded(pixels: Pixels) -> DicomObject:
@@ -295,19 +300,18 @@ def _digest(words: Words, facts: Facts) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(words, facts.dtype).data).digest()
 
 
-def _carrier(obj: DicomObject, facts: Facts, words: Words) -> Carrier:
+def _carrier(obj: DicomObject, facts: Facts, planes: tuple[Plane, ...]) -> Carrier:
     tall = (facts.frames * facts.rows, facts.columns)
     if facts.samples_per_pixel == 1 or facts.photometric.startswith("YBR_FULL"):
-        plane = words[..., 0]
-        samples = samples_of(plane, facts)
-        low, high = bounds_of(plane, facts)
+        samples = planes[0].samples()
+        low, high = planes[0].bounds()
         padding = _padding(obj, facts) if facts.photometric in MONOCHROME else None
     else:
-        samples = samples_of(words[..., 1], facts)
+        samples = planes[1].samples()
         low, high = np.array(facts.range[0], np.int32), np.array(facts.range[1], np.int32)
-        for channel in range(3):
-            ahead = samples - samples_of(words[..., channel], facts)
-            plane_low, plane_high = bounds_of(words[..., channel], facts)
+        for plane in planes:
+            ahead = samples - plane.samples()
+            plane_low, plane_high = plane.bounds()
             low = np.maximum(low, plane_low + ahead)
             high = np.minimum(high, plane_high + ahead)
         padding = None
@@ -337,4 +341,4 @@ def _sample(word: int, facts: Facts) -> int:
     if low <= signed <= high:
         return signed
     cut = np.array(word & ((1 << facts.bits_allocated) - 1), facts.dtype)
-    return int(samples_of(cut[None], facts)[0])
+    return int(Plane(cut[None], facts).samples()[0])

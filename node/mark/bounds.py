@@ -39,9 +39,9 @@ def limits(carrier: Carrier) -> tuple[Samples, Samples]:
     if carrier.padding is not None:
         first, last = carrier.padding
         # Nobody crosses the padding; where all are on one side, one bound says so.
-        if carrier.samples.min() >= first:
+        if carrier.ends[0] >= first:
             low = np.maximum(low, min(last + 1, MOST))
-        elif carrier.samples.max() <= last:
+        elif carrier.ends[1] <= last:
             high = np.minimum(high, max(first - 1, LEAST))
         else:
             above, below = carrier.samples > last, carrier.samples < first

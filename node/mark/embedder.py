@@ -195,7 +195,7 @@ def _fields(carrier: Carrier) -> Iterator[Field]:
     low, high = limits(carrier)
     rows, columns = carrier.samples.shape
     for grid in grids(rows, columns, carrier.frame_rows):
-        yield Field(grid, carrier.samples, low, high)
+        yield Field(grid, carrier.samples, low, high, carrier)
 
 
 def _conclude(field: Field, found: _Found, key: bytes) -> Extraction:

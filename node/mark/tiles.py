@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from node.types import Carrier
+
 Width = TypeVar("Width", bound=np.generic)
 
 EDGE = 64
@@ -88,16 +90,22 @@ class Grid:
 
 @dataclass(frozen=True)
 class Field:
-    """A carrier that was cut, with its limits (:func:`node.mark.bounds.limits`)."""
+    """A carrier that was cut, with its limits (:func:`node.mark.bounds.limits`).
+
+    :param carrier: which one, if it is at hand.
+    """
 
     grid: Grid
     samples: NDArray[np.int32]
     low: NDArray[np.int32]
     high: NDArray[np.int32]
+    carrier: Carrier | None = None
 
     @cached_property
     def ends(self) -> tuple[int, int]:
         """The least and the largest sample."""
+        if self.carrier is not None and self.carrier.samples is self.samples:
+            return self.carrier.ends
         return int(self.samples.min()), int(self.samples.max())
 
     def patch(self, index: int) -> Patch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Record:
     attached: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Carrier:
     """Samples that a mark may move, and how far.
 
@@ -90,6 +91,11 @@ class Carrier:
     high: NDArray[np.int32]
     frame_rows: int
     padding: tuple[int, int] | None = None
+
+    @cached_property
+    def ends(self) -> tuple[int, int]:
+        """The least and the largest sample."""
+        return int(self.samples.min()), int(self.samples.max())
 
 
 @dataclass(frozen=True, slots=True)

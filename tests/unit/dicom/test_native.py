@@ -10,11 +10,9 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from node.dicom.native import (
     Facts,
-    bounds_of,
+    Plane,
     facts_of,
     read_words,
-    samples_of,
-    with_samples,
     write_words,
 )
 from node.dicom.reader import PIXEL_DATA, read
@@ -52,49 +50,51 @@ def images(draw) -> tuple[Facts, np.ndarray]:
 @given(images())
 def test_storing_the_samples_that_were_there_changes_no_word(case):
     facts, words = case
-    assert np.array_equal(with_samples(words, samples_of(words, facts), facts), words)
+    assert np.array_equal(Plane(words, facts).with_samples(Plane(words, facts).samples()), words)
 
 
 @given(images(), st.randoms(use_true_random=False))
 def test_samples_within_bounds_come_back_and_go_back(case, random):
     facts, words = case
-    samples = samples_of(words, facts)
-    low, high = (np.broadcast_to(bound, samples.shape) for bound in bounds_of(words, facts))
+    samples = Plane(words, facts).samples()
+    low, high = (np.broadcast_to(bound, samples.shape) for bound in Plane(words, facts).bounds())
     assert (low <= samples).all()
     assert (samples <= high).all()
     moved = np.array(
         [random.randint(int(a), int(b)) for a, b in zip(low.flat, high.flat, strict=True)],
         np.int32,
     ).reshape(samples.shape)
-    marked = with_samples(words, moved, facts)
-    assert np.array_equal(samples_of(marked, facts), moved)
-    new_low, new_high = bounds_of(marked, facts)
+    marked = Plane(words, facts).with_samples(moved)
+    assert np.array_equal(Plane(marked, facts).samples(), moved)
+    new_low, new_high = Plane(marked, facts).bounds()
     assert np.array_equal(np.broadcast_to(new_low, samples.shape), low)
     assert np.array_equal(np.broadcast_to(new_high, samples.shape), high)
-    assert np.array_equal(with_samples(marked, samples, facts), words)
+    assert np.array_equal(Plane(marked, facts).with_samples(samples), words)
 
 
 def test_a_sign_is_extended_as_it_was():
     facts = facts_of(read(image(np.zeros((1, 1, 2, 1), np.uint16), stored=12, signed=True)))
     words = np.array([[[0xFFFF, 0x0001]]], np.uint16)
-    assert samples_of(words, facts).tolist() == [[[-1, 1]]]
-    assert with_samples(words, np.array([[[1, -1]]], np.int32), facts).tolist() == [[[1, 0xFFFF]]]
+    assert Plane(words, facts).samples().tolist() == [[[-1, 1]]]
+    assert Plane(words, facts).with_samples(np.array([[[1, -1]]], np.int32)).tolist() == [
+        [[1, 0xFFFF]]
+    ]
 
 
 def test_rubbish_above_a_signed_sample_confines_it_to_its_side_of_zero():
     facts = facts_of(read(image(np.zeros((1, 1, 2, 1), np.uint16), stored=12, signed=True)))
     words = np.array([[[0x5FFF, 0xA001]]], np.uint16)
-    low, high = bounds_of(words, facts)
+    low, high = Plane(words, facts).bounds()
     assert low.tolist() == [[[-2048, 0]]]
     assert high.tolist() == [[[-1, 2047]]]
-    marked = with_samples(words, np.array([[[-2, 0]]], np.int32), facts)
+    marked = Plane(words, facts).with_samples(np.array([[[-2, 0]]], np.int32))
     assert marked.tolist() == [[[0x5FFE, 0xA000]]]
 
 
 def test_overlay_bits_stay():
     facts = facts_of(read(image(np.zeros((1, 1, 2, 1), np.uint16), stored=12)))
     words = np.array([[[0x1005, 0x8FFF]]], np.uint16)
-    assert with_samples(words, np.array([[[6, 0]]], np.int32), facts).tolist() == [
+    assert Plane(words, facts).with_samples(np.array([[[6, 0]]], np.int32)).tolist() == [
         [[0x1006, 0x8000]]
     ]
 
