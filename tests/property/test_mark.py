@@ -122,7 +122,7 @@ def check_tiles(carrier, cuts, amplitude, size, kernels=kernels):
         data = {i: (headers[i], shards[i]) for i in range(len(headers)) if headers[i] >= 0}
         marked = field.samples.copy()
         full = kernel.hide(data, marked) if data else set()
-        others = [kernel.second(data, amplitude, most) for most in (size % 3, cuts)] if data else []
+        others = kernel.second(data, amplitude, size % 3) if data else {}
         told = headers, full, others, doubtful, kernel.rooms(amplitude)
         marks.append((marked, *told))
         moved = marked != field.samples
